@@ -1,0 +1,278 @@
+"""Frozen settings, read from one TOML file and the environment.
+
+Every fault of the file is reported at once, with its line and what to do. A variable ``CONNECTOR_DATABASE__URL``
+overrides ``url`` in ``[database]``. Secrets are never written in the file: a setting that ends in ``_file`` names a file
+that holds one, and the environment may carry it. Relative paths start at the folder of the file::
+
+    settings = load(Path("config/connector.toml"))
+    settings.database.url
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from contextvars import ContextVar
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from connector.errors import ConfigurationError
+
+ENVIRONMENT_PREFIX = "CONNECTOR_"
+
+
+_folder: ContextVar[Path] = ContextVar("_folder", default=Path())
+"""Folder of the file being loaded; pydantic-settings offers no other way to hand it to a validator."""
+
+
+def _from_config_folder(path: Path) -> Path:
+    return _folder.get() / path.expanduser()
+
+
+def _sqlite_from_config_folder(url: str) -> str:
+    prefix = "sqlite:///"
+    if url.startswith(prefix) and url != f"{prefix}:memory:":
+        return prefix + str(_from_config_folder(Path(url.removeprefix(prefix))))
+    return url
+
+
+def _without_password(url: str) -> str:
+    if re.match(r"[^:/]+://[^/@]*:[^/@]+@", url):
+        raise ValueError("holds a password; leave it out and set password_file or the environment instead")
+    return url
+
+
+def _endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+        raise ValueError("must be https; plain http is allowed to loopback only")
+    return url
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no IANA time zone such as Asia/Shanghai") from None
+    return name
+
+
+FilePath = Annotated[Path, AfterValidator(_from_config_folder)]
+DatabaseUrl = Annotated[str, AfterValidator(_without_password), AfterValidator(_sqlite_from_config_folder)]
+EndpointUrl = Annotated[str, AfterValidator(_endpoint)]
+ZoneName = Annotated[str, AfterValidator(_zone)]
+
+
+class _Section(BaseModel):
+    """A table of the file: no unknown keys, no silent conversions of codes into numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSettings(_Section):
+    """``[database]``: our own records, on SQLite or PostgreSQL."""
+
+    url: DatabaseUrl
+    """``sqlite:///connector.db`` or ``postgresql+psycopg://user@host/name``."""
+    password_file: FilePath | None = None
+    password: SecretStr | None = Field(default=None, exclude=True)
+    """By the environment only."""
+
+
+class SourceSettings(_Section):
+    """``[sources.NAME]``: one database of the enterprise, read only."""
+
+    url: DatabaseUrl
+    """``sqlite:///…``, ``mysql+pymysql://…`` or ``postgresql+psycopg://…``."""
+    timezone: ZoneName
+    """The zone its time columns are written in, e.g. ``Asia/Shanghai``."""
+    password_file: FilePath | None = None
+    password: SecretStr | None = Field(default=None, exclude=True)
+    """By the environment only."""
+
+
+class EnterpriseSettings(_Section):
+    """``[enterprise]``: who transmits (BaseTransfer and the DxpMsg sender)."""
+
+    dxp_id: Annotated[str, Field(min_length=1, max_length=16)]
+    """The number the E-Port data centre gave, e.g. ``DXPENT0000011351``."""
+    cop_code: Annotated[str, Field(min_length=1, max_length=18)]
+    cop_name: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class SigningSettings(_Section):
+    """``[signing]``: the key that signs our messages."""
+
+    suite: Literal["rsa-sha1"] = "rsa-sha1"
+    key_file: FilePath
+    """PKCS#8 PEM, not readable by others."""
+    certificate_file: FilePath
+    """X.509 PEM of the same key."""
+    passphrase_file: FilePath | None = None
+    passphrase: SecretStr | None = Field(default=None, exclude=True)
+    """By the environment only."""
+
+
+class CustomsSettings(_Section):
+    """``[customs]``: the customs interface and how patient we are with it."""
+
+    submit_url: EndpointUrl
+    receipts_url: EndpointUrl | None = None
+    """ReceiptService; absent where a region pushes its receipts."""
+    receiver_id: Annotated[str, Field(min_length=1, max_length=16)] = "DXPEDCCEB0000003"
+    ca_file: FilePath | None = None
+    client_certificate_file: FilePath | None = None
+    client_key_file: FilePath | None = None
+    deadline_seconds: Annotated[float, Field(gt=0, le=600)] = 30
+    """One total deadline for each call, connecting included."""
+    settle_seconds: Annotated[float, Field(ge=0)] = 120
+    """How long customs may take over a request whose connection we gave up; no query and no resend earlier."""
+    retry_first_seconds: Annotated[float, Field(gt=0)] = 5
+    retry_most_seconds: Annotated[float, Field(gt=0)] = 3600
+    attempts: Annotated[int, Field(ge=1)] = 20
+    """Tries of one message, queries about it included, before it is parked."""
+
+
+class ScheduleSettings(_Section):
+    """``[schedule]``: how often the daemon runs each part, in seconds."""
+
+    collect_seconds: Annotated[float, Field(gt=0)] = 30
+    deliver_seconds: Annotated[float, Field(gt=0)] = 2
+    receipts_seconds: Annotated[float, Field(gt=0)] = 10
+
+
+class SimulatorSettings(_Section):
+    """``[simulator]``: where the simulated customs office finds its registry; not used with a real one."""
+
+    registry: FilePath
+
+
+class Settings(BaseSettings):
+    """The whole file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=None
+    )
+
+    database: DatabaseSettings
+    enterprise: EnterpriseSettings
+    sources: dict[str, SourceSettings]
+    mappings: FilePath
+    """Folder of the mapping files in use."""
+    values: dict[str, str] = Field(default_factory=dict)
+    """Named constants of this enterprise that mappings refer to, e.g. ``agent_code``."""
+    codes: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """Code lists of this enterprise that mappings refer to, e.g. ``return_offices``: warehouse id -> customs office."""
+    signing: SigningSettings
+    customs: CustomsSettings
+    schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
+    simulator: SimulatorSettings | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        **_others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment overrides the file; no .env file, no secrets folder."""
+        return env_settings, init_settings
+
+
+def load(path: Path) -> Settings:
+    """Read the file and the environment.
+
+    Raises `ConfigurationError` naming every fault with its line.
+    """
+    document = read_toml(path)
+    token = _folder.set(path.resolve().parent)
+    try:
+        return Settings(**document)
+    except ValidationError as error:
+        text = path.read_text("utf-8")
+        faults = [describe_fault(path, text, fault["loc"], fault["msg"], fault["type"]) for fault in error.errors()]
+        raise ConfigurationError(
+            "\n".join(faults), effect="nothing was started", remedy=f"correct {path} and try again"
+        ) from None
+    finally:
+        _folder.reset(token)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read one TOML file. Raises `ConfigurationError` when it is missing or not TOML."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{path}: no such file",
+            effect="nothing was started",
+            remedy="name the file with --config FILE or CONNECTOR_CONFIG; `connector demo --dir D` writes a working one",
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{path}: {error}", effect="nothing was started", remedy="correct the file") from None
+
+
+def describe_fault(path: Path, text: str, location: tuple[str | int, ...], message: str, kind: str) -> str:
+    """One line for a person: file, line, table and key, what is wrong.
+
+    location: where in the document, outermost first; kind: the validator's name of the fault.
+    """
+    keys = [str(part) for part in location]
+    message = {"missing": "is missing; add it", "extra_forbidden": "is not a known key; remove it or correct its name"}.get(
+        kind, message.removeprefix("Value error, ")
+    )
+    line = line_of(text, keys)
+    return f"{path}:{line}: {'.'.join(keys)} {message}" if line else f"{path}: {'.'.join(keys)} {message}"
+
+
+def line_of(text: str, keys: list[str]) -> int:
+    """The line (from 1) on which a key stands, else the one on which its table starts, else 0."""
+    table_line, found = 0, 0
+    here: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if header := re.match(r"\[+\s*([^\]]+?)\s*\]+", stripped):
+            here = [part.strip().strip("\"'") for part in header.group(1).split(".")]
+        elif assignment := re.match(r"([^=#]+?)\s*=", stripped):
+            written = here + [part.strip().strip("\"'") for part in assignment.group(1).split(".")]
+            if written == keys[: len(written)] and len(written) > len(here):
+                found = found or number
+        if here and here == keys[: len(here)]:
+            table_line = table_line or number
+    return found or table_line
+
+
+def secret(value: SecretStr | None, file: Path | None) -> str | None:
+    """A secret from the environment, else from its file without the line end. Raises `ConfigurationError`."""
+    if value is not None:
+        return value.get_secret_value()
+    if file is None:
+        return None
+    try:
+        return file.read_text("utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{file}: {error.strerror}", effect="nothing was started", remedy="make the file readable to this user only"
+        ) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the file, for editors."""
+    return Settings.model_json_schema()
+
+
+def shipped(name: str) -> Path:
+    """A folder that ships with the program: ``mappings``, ``config`` or ``certs``.
+
+    In a wheel they lie inside the package; in a source tree, beside it.
+    """
+    packaged = Path(str(files("connector"))) / "share" / name
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / name

@@ -1,0 +1,51 @@
+"""What a source of facts must do; one implementation for each technology."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from connector.messages.records import Lookups, RecordShape, SourceKey, SourceRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far a collection has been read: the change time and key of the last record taken."""
+
+    changed_at: str
+    """As the source writes it, so that it compares there exactly."""
+    key: str
+    """The unique column that breaks ties, as JSON: integers of any size and texts survive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Records in the order they changed."""
+
+    records: tuple[SourceRecord, ...]
+    cursor: Cursor | None
+    """Where the next page starts; the cursor handed in when the page is empty."""
+    more: bool
+    """Whether another page may follow at once."""
+
+
+class RecordSource(Protocol):
+    """One collection of facts in the enterprise's systems, read only.
+
+    Every method raises `SourceUnreachable` when the source does not answer and `SourceChanged` when it answers with
+    other columns than its records file declares.
+    """
+
+    @property
+    def shape(self) -> RecordShape:
+        """What its records offer to mappings."""
+
+    def page(self, after: Cursor | None) -> Page:
+        """The next page of changed records, at most the page size of the records file."""
+
+    def look_up(self, names: Sequence[str], records: Sequence[SourceRecord]) -> Lookups:
+        """The named lookups for these records, one query for each lookup."""
+
+    def current(self, key: SourceKey) -> SourceRecord | None:
+        """The record as it stands in the source now, or None when it is gone."""
