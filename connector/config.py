@@ -1,8 +1,9 @@
 """Frozen settings, read from one TOML file and the environment.
 
-Every fault of the file is reported at once, with its line and what to do. A variable ``CONNECTOR_DATABASE__URL``
-overrides ``url`` in ``[database]``. Secrets are never written in the file: a setting that ends in ``_file`` names a file
-that holds one, and the environment may carry it. Relative paths start at the folder of the file::
+Every fault of the file is reported at once, with its line and what to do. A variable such as
+``CONNECTOR_DATABASE__URL`` overrides ``url`` in ``[database]``. Secrets are never written in the file: a setting that
+ends in ``_file`` names a file that holds one, or the environment carries it. Relative paths start at the folder of the
+file::
 
     settings = load(Path("config/connector.toml"))
     settings.database.url
@@ -181,9 +182,11 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        **_others: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment overrides the file; no .env file, no secrets folder."""
+        del settings_cls, dotenv_settings, file_secret_settings
         return env_settings, init_settings
 
 
@@ -214,7 +217,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigurationError(
             f"{path}: no such file",
             effect="nothing was started",
-            remedy="name the file with --config FILE or CONNECTOR_CONFIG; `connector demo --dir D` writes a working one",
+            remedy="name it with --config FILE or CONNECTOR_CONFIG; `connector demo --dir D` writes one that works",
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: {error}", effect="nothing was started", remedy="correct the file") from None
@@ -226,9 +229,10 @@ def describe_fault(path: Path, text: str, location: tuple[str | int, ...], messa
     location: where in the document, outermost first; kind: the validator's name of the fault.
     """
     keys = [str(part) for part in location]
-    message = {"missing": "is missing; add it", "extra_forbidden": "is not a known key; remove it or correct its name"}.get(
-        kind, message.removeprefix("Value error, ")
-    )
+    message = {
+        "missing": "is missing; add it",
+        "extra_forbidden": "is not a known key; remove it or correct its name",
+    }.get(kind, message.removeprefix("Value error, "))
     line = line_of(text, keys)
     return f"{path}:{line}: {'.'.join(keys)} {message}" if line else f"{path}: {'.'.join(keys)} {message}"
 

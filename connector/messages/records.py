@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-Value: TypeAlias = None | bool | int | float | str | Decimal | datetime | date
+Value: TypeAlias = bool | int | float | str | Decimal | datetime | date | None
 """What one column may hold. A `datetime` is aware and in UTC."""
 
 Row: TypeAlias = Mapping[str, Value]
@@ -80,7 +80,7 @@ class RecordShape:
 
 
 Lookups: TypeAlias = Mapping[str, Mapping[tuple[str, ...], Sequence[Row]]]
-"""Rows found for one page of records: lookup name -> matched values as text -> rows (none, one, or ambiguously more)."""
+"""Rows found for one page of records: name -> matched values as text -> rows (none, one, or ambiguously more)."""
 
 
 def encode(value: object) -> str:

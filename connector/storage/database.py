@@ -1,0 +1,140 @@
+"""One database, SQLite or PostgreSQL, and the two ways into it: `Database.read` and `Database.write`.
+
+SQLite runs with a write-ahead log that is synced at every commit, and a writer takes the write lock when it begins: a
+transaction that first reads and then asks for the lock fails at once under load, whatever the time-out
+(https://www.sqlite.org/rescode.html#busy_snapshot)::
+
+    with database.write() as transaction:
+        transaction.execute(...)          # committed at the end of the block, rolled back by any exception
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from connector.errors import ConfigurationError, DatabaseUnreachable
+
+_WRITER = "connector_writer"
+
+
+class Database:
+    """Our own records. Safe to share between threads; each block has a connection of its own."""
+
+    def __init__(self, url: str, password: str | None = None) -> None:
+        self._engine = _engine(url, password)
+
+    @property
+    def is_postgresql(self) -> bool:
+        """PostgreSQL; otherwise SQLite."""
+        return self._engine.dialect.name == "postgresql"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view. Raises `DatabaseUnreachable`."""
+        with self._translated(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: all of the block or nothing of it. Raises `DatabaseUnreachable`."""
+        writer = self._engine.execution_options(**{_WRITER: True})
+        with self._translated(), writer.begin() as transaction:
+            yield transaction
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            if "no such table" in str(error.orig):
+                raise
+            raise DatabaseUnreachable(
+                f"{self._engine.url.render_as_string(hide_password=True)}: {_first_line(error)}",
+                effect="nothing was changed",
+                remedy="check that the database runs, its disk is writable and has room, and [database] is right",
+            ) from error
+
+
+def now_by_database(connection: Connection) -> datetime:
+    """The database's own clock, UTC: leases of all processes are measured by it."""
+    if connection.dialect.name == "postgresql":
+        moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return moment.astimezone(UTC)
+    written = connection.execute(text("SELECT strftime('%Y-%m-%dT%H:%M:%f', julianday('now'))")).scalar_one()
+    return datetime.fromisoformat(written).replace(tzinfo=UTC)
+
+
+def lock(transaction: Connection, name: str) -> None:
+    """Wait until no other transaction holds this name. SQLite's only writer holds every name already."""
+    if transaction.dialect.name == "postgresql":
+        transaction.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+
+def _engine(url: str, password: str | None) -> Engine:
+    try:
+        parsed = make_url(url)
+        if password is not None:
+            parsed = parsed.set(password=password)
+        if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+            raise ConfigurationError(
+                f"[database] url: {parsed.get_backend_name()} is not supported",
+                effect="nothing was started",
+                remedy="use sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME",
+            )
+        if parsed.get_backend_name() == "sqlite":
+            _require_folder(parsed.database)
+        engine = create_engine(parsed)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise ConfigurationError(
+            f"[database] url: {error}",
+            effect="nothing was started",
+            remedy="use sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME with the extra `postgresql` installed",
+        ) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _require_folder(file: str | None) -> None:
+    if file and file != ":memory:" and not Path(file).parent.is_dir():
+        raise DatabaseUnreachable(
+            f"{Path(file).parent}: no such folder",
+            effect="no database was made",
+            remedy="make the folder, or correct url",
+        )
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver's own transactions begin too late
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 10000")
+    if cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0] not in {"wal", "memory"}:
+        raise DatabaseUnreachable(
+            "SQLite cannot keep a write-ahead log here",
+            effect="nothing was changed",
+            remedy="keep the database on a local disk, not on a network file system",
+        )
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writer = connection.get_execution_options().get(_WRITER)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0]

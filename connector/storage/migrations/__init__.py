@@ -1,0 +1,1 @@
+"""Alembic migrations; the audit tables are only ever added to."""

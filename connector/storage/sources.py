@@ -1,0 +1,84 @@
+"""What was read from the enterprise's systems, and what waits because it cannot be sent."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Column, Index, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from connector.storage.columns import UtcTime, table_of
+
+
+class SourceCursorRow(SQLModel, table=True):
+    """How far each collection has been read."""
+
+    __tablename__ = "source_cursor"
+
+    collection: str = Field(primary_key=True)
+    changed_at: str
+    """As the source writes it."""
+    key: str
+    """The tie-breaking column, as JSON."""
+
+
+class SourceRecordRow(SQLModel, table=True):
+    """One version of one source record. Versions are only added."""
+
+    __tablename__ = "source_record"
+    __table_args__ = (
+        UniqueConstraint("collection", "key", "version", name="uq_source_record"),
+        Index("ix_source_record_state", "state", "collection", "id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    collection: str
+    key: str
+    version: int
+    digest: str
+    """SHA-256 of the body: the same version is not stored twice."""
+    changed_at: datetime = Field(sa_column=Column(UtcTime, nullable=False))
+    body: str = Field(sa_column=Column(Text, nullable=False))
+    """Row and lines as `SourceRecord.to_json` writes them."""
+    collected_at: datetime = Field(sa_column=Column(UtcTime, nullable=False))
+    state: str
+    """waiting, prepared, or superseded by a newer version."""
+
+
+class QuarantineRow(SQLModel, table=True):
+    """Why a source record has no document of one message type."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (
+        Index(
+            "uq_quarantine_open",
+            "collection",
+            "key",
+            "type",
+            unique=True,
+            sqlite_where=text("resolved_at IS NULL"),
+            postgresql_where=text("resolved_at IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    record_id: int = Field(foreign_key="source_record.id")
+    """The version that could not be sent."""
+    collection: str
+    key: str
+    type: str
+    business_key: str
+    """Empty when the mapping did not get that far."""
+    waybill: str
+    export_list: str
+    reason: str
+    """The first fault's code, e.g. ``required_missing``, ``changed_while_open``."""
+    faults: str = Field(sa_column=Column(Text, nullable=False))
+    """JSON list of {code, field, text}."""
+    since: datetime = Field(sa_column=Column(UtcTime, nullable=False))
+    resolved_at: datetime | None = Field(default=None, sa_column=Column(UtcTime, nullable=True))
+
+
+SOURCE_CURSORS = table_of(SourceCursorRow)
+SOURCE_RECORDS = table_of(SourceRecordRow)
+QUARANTINE = table_of(QuarantineRow)
