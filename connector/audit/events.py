@@ -1,4 +1,4 @@
-"""What there is to record: an `Event` for each kind of thing that happens, and the `Entry` that says whom it concerns."""
+"""What there is to record: an `Event` for each kind of thing that happens, an `Entry` that says whom it concerns."""
 
 from __future__ import annotations
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
 from connector.audit.events import Recorded
 from connector.storage.audit import ACTORS, AUDIT_ENTRIES
@@ -40,6 +41,28 @@ def entry(connection: Connection, sequence: int) -> Recorded | None:
     """One entry by its number."""
     row = connection.execute(_joined().where(AUDIT_ENTRIES.c.sequence == sequence)).one_or_none()
     return _recorded(row) if row else None
+
+
+def story(
+    connection: Connection, *, source_keys: Sequence[str], business_keys: Sequence[str], message_ids: Sequence[str]
+) -> list[Recorded]:
+    """Everything about one return, in order: its source records, its documents, and the messages that carried them.
+
+    Entries about the other documents of those messages are left out.
+    """
+    table = AUDIT_ENTRIES.c
+    query = (
+        _joined()
+        .where(
+            or_(
+                table.source_key.in_(source_keys),
+                table.business_key.in_(business_keys),
+                and_(table.message_id.in_(message_ids), table.business_key == ""),
+            )
+        )
+        .order_by(table.sequence)
+    )
+    return [_recorded(row) for row in connection.execute(query)]
 
 
 def count(connection: Connection) -> int:

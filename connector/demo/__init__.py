@@ -1,1 +1,10 @@
-"""."""
+"""The demonstration: a sample enterprise, a simulated customs office and the connector between them.
+
+==================  ======================================================================
+``goods``           what the sample enterprise sells, with its customs codes and units
+``parties``         who takes part: platforms, brokers, carriers, customs offices
+``returns``         a seeded stream of plausible returns, some of them wrong on purpose
+``tables``          the tables of the warehouse and of the archive
+``enterprise``      `build`: all of it written into one folder, ready to run
+==================  ======================================================================
+"""

@@ -33,7 +33,7 @@ class DeliveryState(StrEnum):
     PARKED = "parked"
     """Attempts, queries or the deadline are used up; an operator decides."""
     CLOSED = "closed"
-    """A conflict that an operator has settled."""
+    """Ended by an operator: a conflict that is settled, or a message whose documents go out in others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

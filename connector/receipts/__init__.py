@@ -1,1 +1,1 @@
-"""."""
+"""What customs said: ``parse`` reads receipt messages, ``fold`` adds them up to a status, ``ledger`` keeps them."""

@@ -14,9 +14,21 @@ class Cursor:
     """How far a collection has been read: the change time and key of the last record taken."""
 
     changed_at: str
-    """As the source writes it, so that it compares there exactly."""
+    """As the source writes it, as JSON, so that it compares there exactly."""
     key: str
     """The unique column that breaks ties, as JSON: integers of any size and texts survive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableRow:
+    """A row that cannot become a record; it stands in quarantine with its reason and never stops the others."""
+
+    key: SourceKey
+    """Its key, or where that is what cannot be read, the unique column: ``id=1843920012030070785``."""
+    reason: str
+    """For a person: every column at fault, what it holds, what was expected."""
+    row: str
+    """The row and its lines as they came, as JSON; what JSON has no form for, as Python shows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +40,9 @@ class Page:
     """Where the next page starts; the cursor handed in when the page is empty."""
     more: bool
     """Whether another page may follow at once."""
+    unreadable: tuple[UnreadableRow, ...] = ()
+    """Rows that cannot become records. Those without a change time have no place in the order: every last page of a
+    pass (``more`` is false) names them again."""
 
 
 class RecordSource(Protocol):
@@ -47,5 +62,5 @@ class RecordSource(Protocol):
     def look_up(self, names: Sequence[str], records: Sequence[SourceRecord]) -> Lookups:
         """The named lookups for these records, one query for each lookup."""
 
-    def current(self, key: SourceKey) -> SourceRecord | None:
+    def current(self, key: SourceKey) -> SourceRecord | UnreadableRow | None:
         """The record as it stands in the source now, or None when it is gone."""

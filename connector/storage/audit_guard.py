@@ -14,21 +14,19 @@ from sqlalchemy import text
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_REFUSAL = "the audit log is only added to"
-
 _SQLITE = (
-    f"""CREATE TRIGGER audit_entry_no_update BEFORE UPDATE ON audit_entry
-        BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END""",
-    f"""CREATE TRIGGER audit_entry_no_delete BEFORE DELETE ON audit_entry
-        BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END""",
-    f"""CREATE TRIGGER audit_entry_no_replace BEFORE INSERT ON audit_entry
+    """CREATE TRIGGER audit_entry_no_update BEFORE UPDATE ON audit_entry
+        BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END""",
+    """CREATE TRIGGER audit_entry_no_delete BEFORE DELETE ON audit_entry
+        BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END""",
+    """CREATE TRIGGER audit_entry_no_replace BEFORE INSERT ON audit_entry
         WHEN EXISTS (SELECT 1 FROM audit_entry WHERE sequence = NEW.sequence)
-        BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END""",
+        BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END""",
 )
 
 _POSTGRESQL = (
-    "CREATE FUNCTION audit_entry_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-    f"$$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$",
+    """CREATE FUNCTION audit_entry_refuse() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN RAISE EXCEPTION 'the audit log is only added to'; END $$""",
     """CREATE TRIGGER audit_entry_no_change BEFORE UPDATE OR DELETE ON audit_entry
         FOR EACH ROW EXECUTE FUNCTION audit_entry_refuse()""",
     """CREATE TRIGGER audit_entry_no_truncate BEFORE TRUNCATE ON audit_entry

@@ -62,8 +62,8 @@ class QuarantineRow(SQLModel, table=True):
     )
 
     id: int | None = Field(default=None, primary_key=True)
-    record_id: int = Field(foreign_key="source_record.id")
-    """The version that could not be sent."""
+    record_id: int | None = Field(default=None, foreign_key="source_record.id")
+    """The version that could not be sent; None for a row that could not even be read."""
     collection: str
     key: str
     type: str

@@ -144,7 +144,7 @@ def upgrade() -> None:
     op.create_table(
         "quarantine",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("record_id", sa.Integer(), nullable=False),
+        sa.Column("record_id", sa.Integer(), nullable=True),
         sa.Column("collection", sa.String(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("type", sa.String(), nullable=False),

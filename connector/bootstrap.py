@@ -1,0 +1,96 @@
+"""Puts the concrete parts together; the only module that names them.
+
+Adapters are imported inside the functions: a command that only reads the log should not wait for a SOAP library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+from connector.config import Settings, secret
+from connector.storage import schema
+from connector.storage.database import Database
+
+if TYPE_CHECKING:
+    from connector.pipeline.wiring import Collection, Connector
+
+_LEASE_MARGIN = timedelta(seconds=30)
+"""A lease outlasts a call's total deadline by this."""
+
+
+def open_database(settings: Settings) -> Database:
+    """Our own database, its schema checked. Raises `DatabaseUnreachable` or `SchemaVersionError`."""
+    database = unchecked_database(settings)
+    schema.check(database)
+    return database
+
+
+def unchecked_database(settings: Settings) -> Database:
+    """Our own database whatever its schema; for `connector db`."""
+    return Database(settings.database.url, secret(settings.database.password, settings.database.password_file))
+
+
+def build_connector(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: False) -> Connector:
+    """Everything one connector works with.
+
+    Raises `ConfigurationError`, `MappingError`, `SchemaVersionError`, `DatabaseUnreachable` or `SigningError`, before
+    anything is changed.
+    """
+    from connector.messages.builder import Transfer
+    from connector.outbox.retry import RetryPolicy
+    from connector.pipeline.wiring import Connector
+    from connector.signing.keyfiles import load_key
+    from connector.signing.signer import Signer
+    from connector.signing.suites import SUITES
+    from connector.transport.customs import SoapCustoms
+
+    collections = build_collections(settings)
+    key = load_key(settings.signing, now=datetime.now(UTC))
+    customs = settings.customs
+    return Connector(
+        database=open_database(settings),
+        collections=collections,
+        signer=Signer(key, SUITES[settings.signing.suite]),
+        customs=SoapCustoms(customs, settings.enterprise.dxp_id),
+        endpoint=customs.receipts_url or customs.submit_url,
+        transfer=Transfer(
+            cop_code=settings.enterprise.cop_code,
+            cop_name=settings.enterprise.cop_name,
+            dxp_id=settings.enterprise.dxp_id,
+        ),
+        receiver=customs.receiver_id,
+        policy=RetryPolicy(
+            first=timedelta(seconds=customs.retry_first_seconds),
+            most=timedelta(seconds=customs.retry_most_seconds),
+            tries=customs.attempts,
+            settle=timedelta(seconds=customs.settle_seconds),
+        ),
+        lease=timedelta(seconds=customs.deadline_seconds) + _LEASE_MARGIN,
+        clock=lambda: datetime.now(UTC),
+        random=SystemRandom(),
+        is_stopping=is_stopping,
+    )
+
+
+def build_collections(settings: Settings) -> tuple[Collection, ...]:
+    """The collections that the mapping folder describes. Raises `MappingError` or `ConfigurationError`."""
+    from connector.mapping.loader import load_mappings
+    from connector.pipeline.wiring import Collection
+    from connector.sources.database import SourceDatabase
+    from connector.sources.records_file import load_records
+    from connector.sources.sql import SqlSource
+
+    files = load_records(settings.mappings, settings.sources.keys())
+    shapes = {name: file.shape for name, file in files.items()}
+    mappings = load_mappings(settings.mappings, shapes, settings.values, settings.codes)
+    databases = {name: SourceDatabase(name, source) for name, source in settings.sources.items()}
+    return tuple(
+        Collection(
+            source=SqlSource(file, databases),
+            mappings=tuple(mapping for mapping in mappings if mapping.collection == name),
+        )
+        for name, file in files.items()
+    )

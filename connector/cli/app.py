@@ -1,0 +1,43 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from connector.cli import audit, db, demo, documents, messages, quarantine, resend, run, simulator, status
+from connector.cli.context import Given
+
+app = typer.Typer(
+    name="connector",
+    help="Connects the warehouse of a 9610 return site with the customs information system.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def given(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", envvar="CONNECTOR_CONFIG", metavar="FILE", help="The configuration file."),
+    ] = None,
+) -> None:
+    """Connects the warehouse of a 9610 return site with the customs information system."""
+    context.obj = Given(config_path=config)
+
+
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
+app.command("resend")(resend.resend)
+app.command("status")(status.status)
+app.add_typer(documents.app, name="documents")
+app.add_typer(messages.app, name="messages")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(audit.app, name="audit")
+app.add_typer(db.app, name="db")
+app.add_typer(simulator.app, name="simulator")

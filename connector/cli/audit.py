@@ -1,0 +1,100 @@
+"""``connector audit``: read the log of everything that happened."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from connector.cli.context import (
+    ExportListOption,
+    JsonOption,
+    KeyOption,
+    LimitOption,
+    SinceOption,
+    TypeOption,
+    UntilOption,
+    WaybillOption,
+    settings_of,
+)
+from connector.cli.output import print_json, print_lines, print_table, shown
+from connector.errors import UsageError
+
+if TYPE_CHECKING:
+    from connector.audit.events import Recorded
+
+app = typer.Typer(help="The log of everything that happened.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    key: KeyOption = None,
+    waybill: WaybillOption = None,
+    export_list: ExportListOption = None,
+    type_: TypeOption = None,
+    message: Annotated[str | None, typer.Option("--message", metavar="ID", help="Message id.")] = None,
+    event: Annotated[str | None, typer.Option("--event", metavar="EVENT", help="Event, e.g. answered.")] = None,
+    actor: Annotated[str | None, typer.Option("--actor", metavar="NAME", help="Who did it.")] = None,
+    limit: LimitOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List entries in order."""
+    from connector.audit.queries import EntryFilter, entries
+    from connector.bootstrap import open_database
+
+    wanted = EntryFilter(
+        since=since,
+        until=until,
+        event=event,
+        actor=actor,
+        document_type=type_,
+        business_key=key,
+        message_id=message,
+        waybill=waybill,
+        export_list=export_list,
+    )
+    with open_database(settings_of(context)).read() as connection:
+        found = entries(connection, wanted, at_most=limit)
+    if as_json:
+        print_json("entries", [asdict(entry) for entry in found])
+        return
+    print_table(
+        f"{len(found)} entries",
+        ["no", "time", "event", "actor", "about", "detail"],
+        [(one.sequence, one.time, one.event, one.actor, about(one), detail_line(one.detail)) for one in found],
+    )
+
+
+@app.command()
+def show(context: typer.Context, sequence: int, as_json: JsonOption = False) -> None:
+    """Show one entry whole."""
+    from connector.audit.queries import entry
+    from connector.bootstrap import open_database
+
+    with open_database(settings_of(context)).read() as connection:
+        found = entry(connection, sequence)
+    if found is None:
+        raise UsageError(f"there is no audit entry {sequence}", remedy="`connector audit list` shows those there are")
+    if as_json:
+        print_json("entries", [asdict(found)])
+        return
+    fields = asdict(found)
+    detail = fields.pop("detail")
+    print_lines(f"{name:<14} {shown(value)}" for name, value in fields.items() if value)
+    print_lines([json.dumps(detail, ensure_ascii=False, indent=2)])
+
+
+def about(entry: Recorded) -> str:
+    """Whom an entry concerns, most telling first."""
+    document = f"{entry.document_type} {entry.business_key}".strip()
+    return "\n".join(part for part in (document, entry.source_key, entry.message_id) if part)
+
+
+def detail_line(detail: Any) -> str:
+    """An entry's detail on one line."""
+    return ", ".join(f"{name}: {value}" for name, value in detail.items() if value not in ("", None))

@@ -1,0 +1,91 @@
+"""What is given before the command, and the options that several commands share."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connector.errors import UsageError
+
+if TYPE_CHECKING:
+    from connector.config import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What stands before the command."""
+
+    config_path: Path | None
+
+    def settings(self) -> Settings:
+        """The configuration. Raises `UsageError` when none is named and `ConfigurationError` for its faults."""
+        from connector.config import load
+
+        if self.config_path is None:
+            raise UsageError(
+                "no configuration is named",
+                effect="nothing was done",
+                remedy="put --config FILE before the command, or set CONNECTOR_CONFIG",
+            )
+        return load(self.config_path)
+
+
+def settings_of(context: typer.Context) -> Settings:
+    """The configuration of the command under way."""
+    given: Given = context.obj
+    return given.settings()
+
+
+def current_user() -> str:
+    """Who is at the keyboard, for the audit log."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def parse_time(text: str) -> datetime:
+    """A time of the command line in UTC: ISO 8601; without a zone it is Beijing time."""
+    from connector.messages.catalogue import BEIJING
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("write it like 2026-06-01 or 2026-06-01T08:30:00+08:00") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=BEIJING)).astimezone(UTC)
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the newest N.", metavar="N")]
+SinceOption = Annotated[
+    datetime | None,
+    typer.Option("--since", parser=parse_time, metavar="TIME", help="From this time on; without a zone, Beijing time."),
+]
+UntilOption = Annotated[
+    datetime | None, typer.Option("--until", parser=parse_time, metavar="TIME", help="Before this time.")
+]
+KeyOption = Annotated[
+    str | None, typer.Option("--key", metavar="KEY", help="Business key, e.g. 4401000001/RK10098845.")
+]
+WaybillOption = Annotated[str | None, typer.Option("--waybill", metavar="NO", help="Waybill number 运单号.")]
+ExportListOption = Annotated[
+    str | None, typer.Option("--export-list", metavar="NO", help="Number of the original export list 原出口清单号.")
+]
+TypeOption = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Message type, e.g. CEB213.")]
+StateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--state",
+        metavar="STATE",
+        help="Delivery state: pending, sending, delivered, refused, in_doubt, conflict, parked.",
+    ),
+]
+StatusOption = Annotated[
+    str | None,
+    typer.Option("--customs-status", metavar="STATUS", help="Customs status, e.g. released, finished, rejected, none."),
+]

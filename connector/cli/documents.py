@@ -1,0 +1,182 @@
+"""``connector documents``: what was declared, and what customs thinks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from connector.cli.audit import detail_line
+from connector.cli.context import (
+    ExportListOption,
+    JsonOption,
+    KeyOption,
+    LimitOption,
+    SinceOption,
+    StateOption,
+    StatusOption,
+    TypeOption,
+    UntilOption,
+    WaybillOption,
+    settings_of,
+)
+from connector.cli.output import print_json, print_lines, print_object, print_table, shown
+from connector.errors import UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from connector.audit.events import Recorded
+    from connector.outbox.queries import DocumentView
+    from connector.sources.quarantine import Waiting
+
+app = typer.Typer(help="Documents and what customs thinks of them.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    key: KeyOption = None,
+    waybill: WaybillOption = None,
+    export_list: ExportListOption = None,
+    type_: TypeOption = None,
+    state: StateOption = None,
+    customs_status: StatusOption = None,
+    limit: LimitOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List document revisions, oldest first."""
+    from connector.bootstrap import open_database
+    from connector.outbox.queries import Filter, documents
+
+    wanted = Filter(
+        since=since,
+        until=until,
+        type=type_,
+        business_key=key,
+        waybill=waybill,
+        export_list=export_list,
+        delivery_state=state,
+        customs_status=customs_status,
+    )
+    with open_database(settings_of(context)).read() as connection:
+        found = documents(connection, wanted, at_most=limit)
+    if as_json:
+        print_json("documents", [_json(view) for view in found])
+        return
+    print_table(
+        f"{len(found)} documents",
+        ["type", "business key", "rev", "customs status", "code", "waybill", "export list", "what customs said"],
+        [
+            (
+                one.type,
+                one.business_key,
+                one.revision,
+                one.customs_status,
+                one.customs_code,
+                one.waybill,
+                one.export_list,
+                one.customs_info,
+            )
+            for one in found
+        ],
+    )
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY", help="Business key, order number, waybill, export list number, or guid of a revision."
+        ),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Tell the whole story of one return: collected, mapped, signed, each attempt, each receipt."""
+    from connector.bootstrap import open_database
+
+    with open_database(settings_of(context)).read() as connection:
+        found, waiting, story = _tell(connection, name)
+        details = [_json(view) | _inside(connection, view) for view in found] if as_json else []
+    if not found and not waiting:
+        raise UsageError(
+            f"nothing is known about {name}",
+            remedy="`connector documents list` and `connector quarantine list` show what there is",
+        )
+    if as_json:
+        print_object({"documents": details, "entries": [asdict(entry) for entry in story]})
+        return
+    for view in found:
+        print_lines(_describe(view))
+    for one in waiting:
+        print_lines([f"{one.type} in quarantine since {shown(one.since)}", *_reasons(one), ""])
+    print_table(
+        "the story",
+        ["time", "event", "document", "detail"],
+        [(entry.time, entry.event, entry.document_type, detail_line(entry.detail)) for entry in story],
+    )
+
+
+def _tell(connection: Connection, name: str) -> tuple[list[DocumentView], list[Waiting], list[Recorded]]:
+    from connector.audit.queries import story
+    from connector.outbox.queries import find_documents
+    from connector.sources.inbox import key_of
+    from connector.sources.quarantine import waiting_entries
+
+    found = find_documents(connection, name)
+    source_keys = {key_of(connection, view.record_id) for view in found}
+    waiting = [
+        one
+        for one in waiting_entries(connection)
+        if one.key in source_keys or name in {one.key.key, one.business_key, one.waybill, one.export_list}
+    ]
+    source_keys |= {one.key for one in waiting}
+    entries = story(
+        connection,
+        source_keys=[f"{key.collection}/{key.key}" for key in source_keys],
+        business_keys=list({view.business_key for view in found}),
+        message_ids=list({message_id for view in found for message_id in view.message_ids}),
+    )
+    return found, waiting, entries
+
+
+def _json(view: DocumentView) -> dict[str, Any]:
+    return asdict(view) | {"message_id": view.message_ids[-1] if view.message_ids else None}
+
+
+def _inside(connection: Connection, view: DocumentView) -> dict[str, Any]:
+    from connector.outbox.queries import content
+    from connector.receipts.ledger import receipts_of
+
+    said = content(connection, view.guid)
+    receipts: Sequence[Any] = receipts_of(connection, view.guid)
+    return {
+        "content": {"head": dict(said.head), "lines": [dict(line) for line in said.lines]},
+        "receipts": [
+            {"type": one.type, "code": one.code, "time": one.time, "info": one.info, "received_at": one.received_at}
+            for one in receipts
+        ],
+    }
+
+
+def _describe(view: DocumentView) -> list[str]:
+    return [
+        f"{view.type} {view.business_key} revision {view.revision}",
+        f"  customs status  {view.customs_status} {view.customs_code}  {shown(view.customs_info)}".rstrip(),
+        f"  waybill         {view.waybill}",
+        f"  export list     {view.export_list}",
+        f"  guid            {view.guid}",
+        f"  made            {shown(view.app_time)} by {view.mapping}",
+        f"  messages        {', '.join(view.message_ids)}",
+        "",
+    ]
+
+
+def _reasons(waiting: Waiting) -> list[str]:
+    return [f"  {shown(fault['text'])}" for fault in waiting.faults]

@@ -1,0 +1,76 @@
+"""How results look: tables for people, one JSON object for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+SCHEMA_VERSION = 1
+
+
+def print_json(name: str, value: object) -> None:
+    """Print ``{"schema_version": 1, name: value}`` on one line."""
+    print_object({name: value})
+
+
+def print_object(body: Mapping[str, object]) -> None:
+    """Print one JSON object with its schema version on one line."""
+    text = json.dumps({"schema_version": SCHEMA_VERSION, **body}, ensure_ascii=False, default=_json_value)
+    sys.stdout.write(text + "\n")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; times in Beijing time, empty cells for None."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*[Text(shown(value)) for value in row])
+    Console().print(table)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines of plain text."""
+    for line in lines:
+        sys.stdout.write(line + "\n")
+
+
+def say(text: str) -> None:
+    """Tell a person something that is no result."""
+    sys.stderr.write(text + "\n")
+
+
+def shown(value: object) -> str:
+    """A value as a person reads it; control characters are shown, not sent to the terminal."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return local(value)
+    text = str(value)
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+def local(moment: datetime) -> str:
+    """A time in Beijing with its offset, to the second."""
+    from connector.messages.catalogue import BEIJING
+
+    return moment.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S+08:00")
+
+
+def rfc3339(moment: datetime) -> str:
+    """A time in UTC with milliseconds, e.g. ``2026-06-01T00:30:00.000Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,192 @@
+"""The sample enterprise: a warehouse, an archive, a customs registry and a configuration, written into one folder.
+
+::
+
+    sample = build(Path("demo"), returns=60, seed=1, port=8610)
+    sample.faults["missing_waybill"]     # the receipt numbers of the returns that have this fault
+
+Everything but the keys follows from the seed. Rows are written as they are generated, so memory does not grow with the
+number of returns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+import ssl
+import subprocess
+import sys
+from collections import defaultdict
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from connector.config import shipped
+from connector.demo import parties, tables
+from connector.demo.returns import Fault, generate
+from connector.demo.rows import archive_rows, customs_list, master_rows, warehouse_rows
+from connector.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from connector.demo.returns import Return
+    from connector.demo.rows import TableRow
+
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enterprise:
+    """What was built, and what was planted in it."""
+
+    directory: Path
+    config: Path
+    """The configuration, ready for every command."""
+    registry: Path
+    """What the simulated customs office is told."""
+    returns: int
+    faults: Mapping[str, tuple[str, ...]]
+    """Kind of fault (`connector.demo.returns.Fault`) -> receipt numbers, empty where none was planted."""
+
+
+def build(directory: Path, *, returns: int, seed: int, port: int) -> Enterprise:
+    """Write a sample enterprise of that many returns into a folder of its own.
+
+    port: where the simulated customs office will listen on loopback. Raises `UsageError` if the folder holds anything.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise UsageError(
+            f"{directory} is not empty",
+            effect="nothing was written",
+            remedy="name a new folder; the connector runs on an existing one with --config connector.toml",
+        )
+    certs = directory / "certs"
+    subprocess.run(  # noqa: S603 - our own script, our own interpreter
+        [sys.executable, str(shipped("certs") / "make_development_pki.py"), str(certs)], check=True, capture_output=True
+    )
+    shutil.copytree(shipped("mappings") / "ruoyi", directory / "mappings")
+    faults = _write_data(directory, returns, seed)
+    registry, config = directory / "registry.toml", directory / "connector.toml"
+    registry.write_text(_registry(port, _fingerprint(certs / "enterprise.crt.pem")), "utf-8")
+    config.write_text(_configuration(port), "utf-8")
+    return Enterprise(directory=directory, config=config, registry=registry, returns=returns, faults=faults)
+
+
+def _write_data(directory: Path, returns: int, seed: int) -> dict[str, tuple[str, ...]]:
+    faults: dict[str, list[str]] = {fault.value: [] for fault in Fault}
+    with (
+        closing(_database(directory / "warehouse.db", tables.WAREHOUSE)) as warehouse,
+        closing(_database(directory / "archive.db", tables.ARCHIVE)) as archive,
+        (directory / "export-lists.jsonl").open("w", encoding="utf-8") as lists,
+    ):
+        _insert(warehouse, master_rows())
+        parcels = generate(returns, seed)
+        while batch := list(islice(parcels, _BATCH)):
+            _insert(warehouse, (row for parcel in batch for row in warehouse_rows(parcel)))
+            _insert(archive, (row for parcel in batch for row in archive_rows(parcel)))
+            lists.writelines(_json_lines(batch))
+            for parcel in batch:
+                if parcel.fault:
+                    faults[parcel.fault].append(parcel.order_no)
+    return {kind: tuple(numbers) for kind, numbers in faults.items()}
+
+
+def _database(path: Path, schema: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path)
+    connection.executescript(schema)
+    # Nothing is lost with a sample that a power failure spoils: it is built again.
+    connection.execute("PRAGMA synchronous = OFF")
+    return connection
+
+
+def _insert(connection: sqlite3.Connection, rows: Iterable[TableRow]) -> None:
+    groups: dict[tuple[str, tuple[str, ...]], list[dict[str, Any]]] = defaultdict(list)
+    for table, row in rows:
+        groups[table, tuple(row)].append(row)
+    with connection:
+        for (table, columns), values in groups.items():
+            places = ", ".join(f":{column}" for column in columns)
+            connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", values)  # noqa: S608 - our names
+
+
+def _json_lines(batch: Iterable[Return]) -> Iterable[str]:
+    return (json.dumps(known, ensure_ascii=False) + "\n" for parcel in batch if (known := customs_list(parcel)))
+
+
+def _fingerprint(certificate: Path) -> str:
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.read_text("ascii"))).hexdigest()
+
+
+def _registry(port: int, fingerprint: str) -> str:
+    return f"""\
+# What the simulated customs office knows: who may send, and the export lists it holds.
+listen = "127.0.0.1:{port}"
+database = "customs.db"
+export_lists = "export-lists.jsonl"
+
+[delays]
+stage_seconds = 0.2
+
+[[senders]]
+dxp_id = "{parties.DXP_ID}"
+certificate_sha256 = "{fingerprint}"
+enterprise_codes = ["{parties.AGENT.code}", "{parties.OPERATOR.code}", "{parties.ENTERPRISE.code}"]
+"""
+
+
+def _configuration(port: int) -> str:
+    offices = "\n".join(f'{site.id} = "{site.office}"  # {site.name}' for site in parties.WAREHOUSES)
+    return f"""\
+# A sample enterprise, made by `connector demo`. Every command works with it: connector --config connector.toml …
+mappings = "mappings"
+
+[database]
+url = "sqlite:///connector.db"
+
+[sources.warehouse]
+url = "sqlite:///warehouse.db"
+timezone = "Asia/Shanghai"
+
+[sources.archive]
+url = "sqlite:///archive.db"
+timezone = "Asia/Shanghai"
+
+[enterprise]
+dxp_id = "{parties.DXP_ID}"
+cop_code = "{parties.ENTERPRISE.code}"
+cop_name = "{parties.ENTERPRISE.name}"
+
+[values]
+agent_code = "{parties.AGENT.code}"
+agent_name = "{parties.AGENT.name}"
+operator_code = "{parties.OPERATOR.code}"
+operator_name = "{parties.OPERATOR.name}"
+return_reason = "消费者退货"
+
+[codes.return_offices]  # warehouse -> customs office of the return site
+{offices}
+
+[signing]
+key_file = "certs/enterprise.key.pem"
+certificate_file = "certs/enterprise.crt.pem"
+
+[customs]
+submit_url = "http://127.0.0.1:{port}/ReceiveCebDeclare"
+receipts_url = "http://127.0.0.1:{port}/ReceiptService"
+settle_seconds = 5
+retry_first_seconds = 1
+
+[schedule]
+collect_seconds = 5
+deliver_seconds = 1
+receipts_seconds = 1
+
+[simulator]
+registry = "registry.toml"
+"""

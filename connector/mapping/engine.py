@@ -1,0 +1,198 @@
+"""`DocumentMapping`: what one kind of record says in one message type.
+
+A record that cannot be mapped never raises: all its faults are collected, each cause once, however many elements miss
+out because of it::
+
+    match mapping.apply(record, lookups):
+        case Mapped(content=content): ...
+        case Unmappable(faults=faults): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from connector.mapping.compiler import Element, value_of
+from connector.mapping.converters import is_absent
+from connector.mapping.outcomes import Fault, FaultCode, Mapped, Refused, Unmappable, shown
+from connector.messages.catalogue import MessageType
+from connector.messages.documents import Content
+from connector.messages.records import Lookups, LookupShape, Row, SourceRecord
+
+_FILL_IN = "fill it in in the source system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentMapping:
+    """A mapping file, checked and ready to use."""
+
+    name: str
+    """The file's name without its ending, e.g. ``CEB213``."""
+    message_type: MessageType
+    collection: str
+    """Name of the records file whose records it maps."""
+    version: int
+    digest: str
+    """SHA-256 of the file's text with the values and code lists it uses, lower-case hex."""
+    head: tuple[Element, ...]
+    """In the order of the schema."""
+    lines: tuple[Element, ...]
+    """In the order of the schema; none for a type without lines."""
+    used: tuple[tuple[str, LookupShape], ...]
+    """The lookups it reads, in the order of their names."""
+
+    @property
+    def lookups(self) -> tuple[str, ...]:
+        """Names of the lookups it needs."""
+        return tuple(name for name, _ in self.used)
+
+    def apply(self, record: SourceRecord, lookups: Lookups) -> Mapped | Unmappable:
+        """Map one record of the collection; lookups as its source answered for `DocumentMapping.lookups`."""
+        faults = _Faults()
+        scope = _Scope(rows={"record": record.row})
+        scope.find([used for used in self.used if not used[1].per_line], lookups, faults)
+        head = _texts(self.head, scope, faults)
+        lines = self._map_lines(record.lines, scope, lookups, faults) if self.lines else ()
+        kind = self.message_type
+        known = all(name in head for name in kind.key_fields)
+        business_key = kind.business_key(head) if known else ""
+        waybill, export_list = head.get(kind.waybill_field, ""), head.get(kind.export_list_field, "")
+        if found := faults.listed():
+            return Unmappable(
+                type=kind.name, business_key=business_key, waybill=waybill, export_list=export_list, faults=found
+            )
+        return Mapped(
+            type=kind.name,
+            content=Content(head=head, lines=lines),
+            business_key=business_key,
+            waybill=waybill,
+            export_list=export_list,
+        )
+
+    def _map_lines(
+        self, rows: Sequence[Row], head: _Scope, lookups: Lookups, faults: _Faults
+    ) -> tuple[dict[str, str], ...]:
+        most = self.message_type.line_limit
+        if not rows:
+            faults.add(_Cause(FaultCode.NO_LINES, "lines", "the record has no lines", "enter what was returned"))
+        if len(rows) > most:
+            what = f"the record has {len(rows)} lines, {most} are allowed"
+            faults.add(_Cause(FaultCode.TOO_MANY_LINES, "lines", what, "enter it as several returns"))
+            return ()
+        per_line = [used for used in self.used if used[1].per_line]
+        lines: list[dict[str, str]] = []
+        for number, row in enumerate(rows, start=1):
+            scope = head.for_line(row, number)
+            scope.find(per_line, lookups, faults)
+            lines.append(_texts(self.lines, scope, faults))
+        return tuple(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """Something wrong with a record, whichever elements miss out because of it."""
+
+    code: FaultCode
+    subject: str
+    """Column, lookup or part of the record."""
+    what: str
+    remedy: str
+    line: int = 0
+    """Number of the line from 1; 0 where it concerns the head or all lines."""
+
+
+class _Faults:
+    """The causes found in one record, each with the elements that miss out."""
+
+    def __init__(self) -> None:
+        self._elements: dict[_Cause, dict[str, None]] = {}
+
+    def add(self, cause: _Cause, *elements: str) -> None:
+        self._elements.setdefault(cause, {}).update(dict.fromkeys(elements))
+
+    def listed(self) -> tuple[Fault, ...]:
+        return tuple(_fault(cause, tuple(elements)) for cause, elements in self._elements.items())
+
+
+def _fault(cause: _Cause, elements: tuple[str, ...]) -> Fault:
+    fields = ", ".join(elements)
+    place = f"line {cause.line}: " if cause.line else ""
+    needed = f" (for {fields})" if fields else ""
+    return Fault(code=cause.code, field=fields or cause.subject, text=f"{place}{cause.what}: {cause.remedy}{needed}")
+
+
+@dataclass(slots=True)
+class _Scope:
+    """The rows in reach of the head, or of one line."""
+
+    rows: dict[str, Row]
+    line: int = 0
+    shared: frozenset[str] = frozenset()
+    """Names of the rows that all lines have in common."""
+    missing: dict[str, _Cause] = field(default_factory=dict)
+    """Why a lookup has no row here."""
+
+    def for_line(self, row: Row, number: int) -> _Scope:
+        return _Scope({**self.rows, "line": row}, number, frozenset(self.rows), dict(self.missing))
+
+    def find(self, used: Sequence[tuple[str, LookupShape]], lookups: Lookups, faults: _Faults) -> None:
+        """Bring the row of each lookup in reach, or the reason why there is none."""
+        for name, shape in used:
+            found = self._row(name, shape, lookups)
+            if isinstance(found, _Cause):
+                self.rows[name], self.missing[name] = {}, found
+                if found.code is FaultCode.LOOKUP_AMBIGUOUS:  # also where every element may be absent: never a guess
+                    faults.add(found)
+            else:
+                self.rows[name] = found
+
+    def _row(self, name: str, shape: LookupShape, lookups: Lookups) -> Row | _Cause:
+        key: list[str] = []
+        for reference in shape.match:
+            value = value_of(self.rows, reference)
+            if is_absent(value):
+                return self._empty(reference)
+            key.append(str(value))
+        rows = lookups.get(name, {}).get(tuple(key), ())
+        if len(rows) == 1:
+            return rows[0]
+        wanted = ", ".join(f"{reference} = {shown(value)}" for reference, value in zip(shape.match, key, strict=True))
+        line = self.line if shape.per_line else 0
+        if rows:
+            what = f"{name} has {len(rows)} rows for {wanted}"
+            return _Cause(FaultCode.LOOKUP_AMBIGUOUS, name, what, "leave only the right one", line)
+        what, remedy = f"{name} has no row for {wanted}", f"add it, or correct {' or '.join(shape.match)}"
+        return _Cause(FaultCode.LOOKUP_MISSING, name, what, remedy, line)
+
+    def _empty(self, reference: str) -> _Cause:
+        line = 0 if reference.partition(".")[0] in self.shared else self.line
+        return _Cause(FaultCode.REQUIRED_MISSING, reference, f"{reference} is empty", _FILL_IN, line)
+
+    def why_absent(self, element: Element) -> _Cause:
+        """Why an element has no text: its lookup, its column, or what the conversions left of it."""
+        for reference in element.references:
+            if cause := self.missing.get(reference.partition(".")[0]):
+                return cause
+            if is_absent(value_of(self.rows, reference)):
+                return self._empty(reference)
+        what = f"{element.label} gives no text"
+        return _Cause(FaultCode.REQUIRED_MISSING, element.label, what, "correct it or its mapping", self.line)
+
+
+def _texts(elements: Sequence[Element], scope: _Scope, faults: _Faults) -> dict[str, str]:
+    """The texts of the elements that have one."""
+    texts: dict[str, str] = {}
+    for element in elements:
+        try:
+            text = element.text(scope.rows)
+        except Refused as refused:
+            subject = refused.source or element.label
+            what = f"{subject} = {shown(refused.value)} {refused.problem}"
+            faults.add(_Cause(refused.code, subject, what, refused.remedy, scope.line), element.name)
+            continue
+        if text is not None:
+            texts[element.name] = text
+        elif element.required:
+            faults.add(scope.why_absent(element), element.name)
+    return texts

@@ -1,0 +1,187 @@
+"""The form of a mapping file: TOML, one line per target element, a closed set of converters.
+
+Each line has exactly one origin (``const``, ``value``, ``field``, ``join``, ``ratio``), then optional conversions
+(``clean``, ``codes``, then ``decimal`` or ``time``), then an optional ``default``. There is no expression language::
+
+    message = "CEB213"
+    version = 1
+    records = "returns"
+
+    [head]
+    coElNo = { field = "record.order_no" }
+
+    [lines]
+    qty = { field = "line.quantity", decimal = { places = 5 } }
+
+>>> rule = ElementRule.model_validate({"field": "record.a", "default": {"const": "none"}})
+>>> [reference for _, reference in rule.references()]
+['record.a']
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from connector.config import ZoneName
+
+ORIGINS = ("const", "value", "field", "join", "ratio")
+"""The keys of a rule that say where its value comes from; each rule has exactly one."""
+
+
+class Rounding(StrEnum):
+    """How a number gets the places it is to have."""
+
+    EXACT = "exact"
+    """Not at all: a number with more places is a fault, and so is a binary float."""
+    DOWN = "down"
+    """Towards zero."""
+    HALF_UP = "half_up"
+    """To the nearest, a half away from zero (四舍五入)."""
+    HALF_EVEN = "half_even"
+    """To the nearest, a half to the even neighbour."""
+
+
+class Clean(StrEnum):
+    """What is taken out of a text before it is checked. Without one, a control character is a fault."""
+
+    STRIP_CONTROL = "strip_control"
+    """Remove control characters and what XML cannot carry."""
+
+
+def _known_directives(pattern: str) -> str:
+    if not re.fullmatch(r"(?:%[YmdHMS%]|[^%])+", pattern):
+        raise ValueError(f"{pattern!r} must be made of %Y %m %d %H %M %S and plain characters")
+    return pattern
+
+
+def _reference(reference: str) -> str:
+    if not re.fullmatch(r"[^.\s]+\.[^.\s]+", reference):
+        raise ValueError(f"{reference!r} must be record.COLUMN, line.COLUMN or LOOKUP.COLUMN")
+    return reference
+
+
+Reference = Annotated[str, AfterValidator(_reference)]
+Places = Annotated[int, Field(strict=True, ge=0, le=20)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Join(_Table):
+    """``join``: several columns in one text; absent as soon as one of them is."""
+
+    fields: Annotated[tuple[Reference, ...], Field(min_length=1)]
+    separator: str = ""
+
+
+class Decimals(_Table):
+    """``decimal``: a number with at most so many places."""
+
+    places: Places
+    rounding: Rounding = Rounding.EXACT
+
+
+class Time(_Table):
+    """``time``: an instant as local time of a zone; a date without a time keeps its day."""
+
+    zone: ZoneName
+    format: Annotated[str, AfterValidator(_known_directives)]
+
+
+class Rule(_Table):
+    """Where a value comes from and what is done to it."""
+
+    const: str | None = None
+    """This text."""
+    value: str | None = None
+    """A named constant of the enterprise: ``[values]`` of connector.toml."""
+    field: Reference | None = None
+    """A column."""
+    join: Join | None = None
+    ratio: Annotated[tuple[Reference, Reference, Reference] | None, Field()] = None
+    """First x second / third, computed exactly, then rounded to ``places`` as ``rounding`` says."""
+    places: Places | None = None
+    rounding: Rounding | None = None
+    clean: Clean | None = None
+    codes: str | None = None
+    """Name of a code list: the value must be in it and becomes what the list says."""
+    decimal: Decimals | None = None
+    time: Time | None = None
+    default: Rule | None = None
+    """A rule of its own, used where this one gives nothing."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        given = [origin for origin in ORIGINS if getattr(self, origin) is not None]
+        if len(given) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(ORIGINS)}; it has {' and '.join(given) or 'none'}")
+        if (self.ratio is None) != (self.places is None) or (self.ratio is None) != (self.rounding is None):
+            raise ValueError("ratio, places and rounding belong together; other numbers take decimal = { places = … }")
+        conversions = [name for name in ("clean", "codes", "decimal", "time") if getattr(self, name) is not None]
+        if conversions and self.ratio is not None:
+            raise ValueError(f"a ratio is rounded already and takes no {conversions[0]}")
+        if len(conversions) > 1 and self.time is not None:
+            raise ValueError(f"time takes a column as it is: remove {conversions[0]}")
+        return self
+
+    def origin(self) -> tuple[tuple[tuple[str, ...], str], ...]:
+        """The columns the rule itself reads, each with the key it is written under."""
+        if self.field is not None:
+            return ((("field",), self.field),)
+        if self.join is not None:
+            return tuple((("join", "fields"), reference) for reference in self.join.fields)
+        return tuple((("ratio",), reference) for reference in self.ratio or ())
+
+    def chain(self) -> Iterator[tuple[tuple[str, ...], Rule]]:
+        """The rule and its defaults in turn, each with the keys that lead to it."""
+        path: tuple[str, ...] = ()
+        rule: Rule | None = self
+        while rule is not None:
+            yield path, rule
+            path, rule = (*path, "default"), rule.default
+
+    def references(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """All columns that the rule and its defaults read, each with the keys that lead to it."""
+        for path, rule in self.chain():
+            for key, reference in rule.origin():
+                yield (*path, *key), reference
+
+    @property
+    def label(self) -> str:
+        """Where the value comes from, for people."""
+        if self.ratio is not None:
+            return "{} × {} ÷ {}".format(*self.ratio)
+        if self.value is not None:
+            return f"[values] {self.value}"
+        return " + ".join(reference for _, reference in self.origin()) or "const"
+
+
+class ElementRule(Rule):
+    """One line of a mapping file."""
+
+    required: Literal[True] | None = None
+    """The element must have a value although the schema lets it be absent."""
+
+
+class MappingFile(_Table):
+    """A mapping file. Its rules are read one by one, so that every fault of every line is found."""
+
+    message: str
+    """Name of a message type, e.g. ``CEB213``."""
+    version: Annotated[int, Field(strict=True, ge=1)]
+    records: str
+    """Name of the records file it reads, e.g. ``returns``."""
+    head: dict[str, object]
+    lines: dict[str, object] = Field(default_factory=dict)
+
+
+class CodesFile(_Table):
+    """A file of code lists: ``[codes.NAME]`` tables, code of the source -> code for customs."""
+
+    codes: dict[str, dict[str, str]]

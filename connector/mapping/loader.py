@@ -1,0 +1,150 @@
+"""`load_mappings`: a folder of files -> mappings, or every fault of every file at once.
+
+A TOML file with a ``message`` key is a mapping; one with ``codes`` tables and no ``message`` holds code lists; one with
+``records`` and no ``message`` belongs to the sources::
+
+    mappings = load_mappings(settings.mappings, {shape.collection: shape}, settings.values, settings.codes)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from connector.errors import MappingError
+from connector.mapping.checks import check_constants, check_rule, check_table, unknown
+from connector.mapping.compiler import Constants, Element, compile_element
+from connector.mapping.engine import DocumentMapping
+from connector.mapping.files import CodesFile, ElementRule, MappingFile
+from connector.mapping.toml_file import TomlFile
+from connector.messages.catalogue import MESSAGE_TYPES, Field
+from connector.messages.records import RecordShape, digest, encode
+
+
+def load_mappings(
+    folder: Path,
+    shapes: Mapping[str, RecordShape],
+    values: Mapping[str, str],
+    codes: Mapping[str, Mapping[str, str]],
+) -> tuple[DocumentMapping, ...]:
+    """Read, check and compile the mappings of a folder, in the order of their file names.
+
+    shapes: what the sources offer, by collection; values, codes: constants and code lists of the enterprise. A code
+    list may be spread over several files and ``codes``. Raises `MappingError` that names every fault of every file.
+    """
+    files = [TomlFile.read(path) for path in sorted(folder.glob("*.toml"))]
+    constants = Constants(values=values, codes=_merge_codes(files, codes))
+    drafts = [_Draft(file, shapes, constants) for file in files if "message" in file.document]
+    _check_once_each(drafts)
+    for file in files:
+        if file.document and not file.document.keys() & {"message", "records", "codes"}:
+            file.faults.append(f"{file.path}: has no message, records or codes: add the one that says what it is")
+    faults = [fault for file in files for fault in file.faults]
+    if not (drafts or faults):
+        faults.append(f"{folder} holds no mapping: no TOML file with a message key")
+    if faults:
+        raise MappingError(
+            "\n".join(faults), effect="nothing was started", remedy="correct the lines named above and try again"
+        )
+    return tuple(draft.mapping() for draft in drafts)
+
+
+class _Draft:
+    """A mapping file on its way to a mapping; what is wrong with it goes to its file."""
+
+    def __init__(self, file: TomlFile, shapes: Mapping[str, RecordShape], constants: Constants) -> None:
+        self._file = file
+        self._shapes = shapes
+        self._constants = constants
+        file.validate(MappingFile, file.document)
+        self.source = (str(file.document["message"]), str(file.document.get("records")))
+        """Message type and collection: one mapping for each pair."""
+        self._kind = MESSAGE_TYPES.get(self.source[0])
+        self._shape = shapes.get(self.source[1])
+        if self._kind is None:
+            self.refuse("message", unknown("message type", self.source[0], MESSAGE_TYPES))
+        if self._shape is None and "records" in file.document:
+            self.refuse("records", unknown("records file", self.source[1], shapes))
+        self._head = self._rules("head", self._kind.head_fields if self._kind else None)
+        self._lines = self._rules("lines", self._kind.line_fields if self._kind else None)
+
+    def refuse(self, key: str, message: str) -> None:
+        self._file.add([((key,), message)])
+
+    def _rules(self, table: str, fields: tuple[Field, ...] | None) -> dict[str, ElementRule]:
+        """The sound rules of one table."""
+        written = self._file.document.get(table, {})
+        if not isinstance(written, dict):
+            return {}  # said by the validation of the whole file
+        if fields == () and written:
+            self.refuse(table, f"{self.source[0]} has no lines; remove the table")
+            return {}
+        self._file.add(check_table(table, written, fields) if fields is not None else ())
+        rules: dict[str, ElementRule] = {}
+        for name, content in written.items():
+            rule = self._file.validate(ElementRule, content, table, name)
+            if rule is not None and self._is_sound(table, name, rule, fields or ()):
+                rules[name] = rule
+        return rules
+
+    def _is_sound(self, table: str, name: str, rule: ElementRule, fields: tuple[Field, ...]) -> bool:
+        if self._shape is None:
+            return False
+        findings = list(check_rule(table, name, rule, self._shape, self._constants))
+        for element in fields:
+            if element.name == name and not findings:
+                findings.extend(check_constants(table, rule, element, self._constants))
+        self._file.add(findings)
+        return not findings
+
+    def mapping(self) -> DocumentMapping:
+        """The mapping; only for a file without faults."""
+        kind, shape, document = self._kind, self._shape, self._file.document
+        assert kind is not None
+        assert shape is not None
+        rules = [*self._head.values(), *self._lines.values()]
+        named = {reference.partition(".")[0] for rule in rules for _, reference in rule.references()}
+        return DocumentMapping(
+            name=self._file.path.stem,
+            message_type=kind,
+            collection=shape.collection,
+            version=document["version"],
+            digest=self._digest(rules),
+            head=self._elements(self._head, kind.head_fields),
+            lines=self._elements(self._lines, kind.line_fields),
+            used=tuple((name, shape.lookups[name]) for name in sorted(named & shape.lookups.keys())),
+        )
+
+    def _elements(self, rules: Mapping[str, ElementRule], fields: tuple[Field, ...]) -> tuple[Element, ...]:
+        return tuple(compile_element(rules[one.name], one, self._constants) for one in fields if one.name in rules)
+
+    def _digest(self, rules: Iterable[ElementRule]) -> str:
+        chain = [one for rule in rules for _, one in rule.chain()]
+        constants = self._constants
+        used = {
+            "file": self._file.text,
+            "values": {one.value: constants.values[one.value] for one in chain if one.value is not None},
+            "codes": {one.codes: dict(constants.codes[one.codes]) for one in chain if one.codes is not None},
+        }
+        return digest(encode(used))
+
+
+def _merge_codes(files: Iterable[TomlFile], given: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    merged = {name: dict(codes) for name, codes in given.items()}
+    for file in files:
+        if "codes" not in file.document or "message" in file.document:
+            continue
+        lists: CodesFile | None = file.validate(CodesFile, file.document)
+        for name, codes in lists.codes.items() if lists else ():
+            known = merged.setdefault(name, {})
+            file.add((("codes", name, code), "is given elsewhere already; keep one") for code in codes if code in known)
+            known |= codes
+    return merged
+
+
+def _check_once_each(drafts: Iterable[_Draft]) -> None:
+    seen: set[tuple[str, str]] = set()
+    for draft in drafts:
+        if draft.source in seen:
+            draft.refuse("message", "{} of {} has a mapping in another file already; keep one".format(*draft.source))
+        seen.add(draft.source)

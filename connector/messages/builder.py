@@ -1,0 +1,115 @@
+"""Documents -> one message (报文): ordered as its schema demands, valid, and ready to sign.
+
+There is no white space between elements, because text around a signature belongs to what is signed. The root declares
+``ceb`` and ``xsi``, as the signatures that customs accepted have both in scope::
+
+    root = build_message(message_type("CEB213"), documents, transfer, guid)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lxml import etree
+
+from connector.errors import UnreadableMessage
+from connector.messages.catalogue import BEIJING, REVISION_FIELDS, Field, MessageType
+from connector.messages.documents import Document
+from connector.messages.namespaces import XSI, tag
+from connector.messages.parser import Element, validate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """Who transmits (BaseTransfer); must be the enterprise that the DXP account belongs to."""
+
+    cop_code: str
+    cop_name: str
+    dxp_id: str
+
+
+def build_message(message_type: MessageType, documents: Sequence[Document], transfer: Transfer, guid: str) -> Element:
+    """Build one message of 1 to ``batch_limit`` documents, in their order.
+
+    guid: of the message, 36 characters, upper case. Raises `UnreadableMessage` naming the document that cannot be
+    built or that the schema refuses.
+    """
+    namespaces = {message_type.prefix: message_type.namespace, "xsi": XSI}
+    root = etree.Element(tag(message_type.namespace, message_type.root), nsmap=namespaces, guid=guid, version="1.0")
+    for document in documents:
+        try:
+            _add_record(root, message_type, document)
+        except ValueError as error:
+            raise _cannot_build(message_type, [document], str(error)) from None
+    _add_transfer(root, message_type.namespace, transfer)
+    try:
+        validate(root, message_type.schema)
+    except UnreadableMessage as error:
+        if len(documents) > 1:  # built alone, the document at fault names itself
+            for document in documents:
+                build_message(message_type, [document], transfer, guid)
+        raise _cannot_build(message_type, documents, error.cause) from None
+    return root
+
+
+def _add_record(root: Element, message_type: MessageType, document: Document) -> None:
+    if document.type != message_type.name:
+        raise ValueError(f"it is a {document.type}")
+    if document.content.lines and not message_type.line:
+        raise ValueError("it has lines, and this type has none")
+    if given := document.content.head.keys() & set(REVISION_FIELDS):
+        raise ValueError(f"{', '.join(sorted(given))} is set by the revision, not by its content")
+    revision = {
+        "guid": document.guid,
+        "appType": document.app_type.value,
+        "appTime": document.app_time.astimezone(BEIJING).strftime("%Y%m%d%H%M%S"),
+    }
+    namespace = message_type.namespace
+    record = etree.SubElement(root, tag(namespace, message_type.record))
+    head = etree.SubElement(record, tag(namespace, message_type.head)) if message_type.head else record
+    fields = message_type.head_fields
+    own = {field.name: revision[field.name] for field in fields if field.name in revision}
+    _add_fields(head, namespace, fields, {**document.content.head, **own})
+    for line in document.content.lines:
+        _add_fields(
+            etree.SubElement(record, tag(namespace, message_type.line)), namespace, message_type.line_fields, line
+        )
+
+
+def _add_fields(parent: Element, namespace: str, fields: Sequence[Field], values: Mapping[str, str]) -> None:
+    """Add the values in the order of the fields; an optional one that is empty is left out."""
+    used = 0
+    for field in fields:
+        text = values.get(field.name)
+        if text is None:
+            continue
+        used += 1
+        if text or field.required:
+            try:
+                etree.SubElement(parent, tag(namespace, field.name)).text = text
+            except ValueError:
+                raise ValueError(f"{field.name} holds a character that XML cannot carry: {text!r}") from None
+    if used != len(values):
+        unknown = values.keys() - {field.name for field in fields}
+        raise ValueError(f"there is no field {', '.join(sorted(unknown))}")
+
+
+def _add_transfer(root: Element, namespace: str, transfer: Transfer) -> None:
+    parent = etree.SubElement(root, tag(namespace, "BaseTransfer"))
+    for name, text in (
+        ("copCode", transfer.cop_code),
+        ("copName", transfer.cop_name),
+        ("dxpMode", "DXP"),
+        ("dxpId", transfer.dxp_id),
+    ):
+        etree.SubElement(parent, tag(namespace, name)).text = text
+
+
+def _cannot_build(message_type: MessageType, documents: Sequence[Document], cause: str) -> UnreadableMessage:
+    named = ", ".join(f"{document.business_key} revision {document.revision}" for document in documents)
+    return UnreadableMessage(
+        f"{message_type.name} {named}: {cause}",
+        effect="no message was built",
+        remedy="correct the record or its mapping, or build the message without it",
+    )

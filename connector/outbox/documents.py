@@ -1,0 +1,93 @@
+"""Every revision of every document, kept for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select
+
+from connector.messages.documents import AppType, Content, Document
+from connector.messages.receipts import CustomsStatus
+from connector.messages.records import digest
+from connector.outbox.revisions import Revision
+from connector.storage.outbox import DOCUMENTS
+
+_KEYS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What a revision was made from, and what people look for it by."""
+
+    record_id: int
+    mapping: str
+    mapping_digest: str
+    waybill: str
+    export_list: str
+
+
+def newest_revisions(connection: Connection, message_type: str, business_keys: Sequence[str]) -> dict[str, Revision]:
+    """The newest revision of each key that has one."""
+    table = DOCUMENTS.c
+    found: dict[str, Revision] = {}
+    for start in range(0, len(business_keys), _KEYS_AT_ONCE):
+        query = (
+            select(table.guid, table.business_key, table.revision, table.content_digest, table.customs_status)
+            .where(table.type == message_type, table.business_key.in_(business_keys[start : start + _KEYS_AT_ONCE]))
+            .order_by(table.revision)
+        )
+        for row in connection.execute(query):
+            found[row.business_key] = Revision(
+                guid=row.guid,
+                number=row.revision,
+                content_digest=row.content_digest,
+                status=CustomsStatus(row.customs_status),
+            )
+    return found
+
+
+def add(transaction: Connection, documents: Sequence[tuple[Document, Origin]]) -> None:
+    """Store revisions; customs has said nothing about them yet."""
+    if documents:
+        transaction.execute(insert(DOCUMENTS), [_row(document, origin) for document, origin in documents])
+
+
+def load(connection: Connection, guids: Sequence[str]) -> list[Document]:
+    """Revisions by guid, in the order given."""
+    table = DOCUMENTS.c
+    rows = {row.guid: row for row in connection.execute(select(DOCUMENTS).where(table.guid.in_(guids)))}
+    return [
+        Document(
+            type=row.type,
+            business_key=row.business_key,
+            revision=row.revision,
+            app_type=AppType(row.app_type),
+            app_time=row.app_time,
+            content=Content.from_json(row.content),
+        )
+        for row in (rows[guid] for guid in guids)
+    ]
+
+
+def _row(document: Document, origin: Origin) -> dict[str, object]:
+    content = document.content.to_json()
+    return {
+        "guid": document.guid,
+        "type": document.type,
+        "business_key": document.business_key,
+        "revision": document.revision,
+        "app_type": document.app_type.value,
+        "app_time": document.app_time,
+        "content": content,
+        "content_digest": digest(content),
+        "record_id": origin.record_id,
+        "mapping": origin.mapping,
+        "mapping_digest": origin.mapping_digest,
+        "waybill": origin.waybill,
+        "export_list": origin.export_list,
+        "customs_status": CustomsStatus.NONE.value,
+        "customs_code": "",
+        "customs_info": "",
+        "customs_time": None,
+    }

@@ -1,0 +1,260 @@
+"""The durable queue of messages: add, claim, record what an attempt came to.
+
+A claim and its attempt row are one commit, durable before the first byte leaves; so after any crash an attempt
+without an outcome says that the message may have been sent. A claim is a lease with a token that grows: a holder that
+lost its lease changes nothing any more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
+
+from connector.messages.deliveries import DeliveryState, MessageId, SignedMessage
+from connector.outbox.delivery import Step
+from connector.storage.database import now_by_database
+from connector.storage.outbox import ATTEMPTS, MESSAGE_DOCUMENTS, MESSAGES
+
+AttemptKind = Literal["send", "query"]
+
+_CONFIRMED_BY_RECEIPT = [DeliveryState.PENDING, DeliveryState.IN_DOUBT, DeliveryState.PARKED]
+_REFUSED_BY_RECEIPT = [*_CONFIRMED_BY_RECEIPT, DeliveryState.DELIVERED]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A message ready to be sent, with everything that every attempt will send."""
+
+    id: MessageId
+    type: str
+    signed: SignedMessage
+    body: bytes
+    """The frozen request body."""
+    guids: tuple[str, ...]
+    """The document revisions it carries, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One message that is ours to send, or to ask about, until the lease ends."""
+
+    message_id: MessageId
+    kind: AttemptKind
+    body: bytes
+    digest: str
+    """SHA-256 of the signed bytes."""
+    number: int
+    """Which attempt of the message this is, from 1."""
+    tries: int
+    """Attempts since it was queued, this one included."""
+    settle_at: datetime
+    token: int
+
+
+def add(transaction: Connection, messages: Sequence[NewMessage], *, now: datetime) -> None:
+    """Queue messages; they are due at once."""
+    if not messages:
+        return
+    transaction.execute(insert(MESSAGES), [_row(message, now) for message in messages])
+    carried = [
+        {"message_id": message.id, "position": position, "guid": guid}
+        for message in messages
+        for position, guid in enumerate(message.guids)
+    ]
+    transaction.execute(insert(MESSAGE_DOCUMENTS), carried)
+
+
+def claim(transaction: Connection, *, now: datetime, lease: timedelta) -> Claim | None:
+    """Take the message that has been due longest, and write its attempt row."""
+    table = MESSAGES.c
+    clock = now_by_database(transaction)
+    row = transaction.execute(
+        select(MESSAGES)
+        .where(
+            table.state.in_([DeliveryState.PENDING, DeliveryState.IN_DOUBT]),
+            table.due_at <= now,
+            or_(table.lease_until.is_(None), table.lease_until < clock),
+        )
+        .order_by(table.due_at, table.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).one_or_none()
+    if row is None:
+        return None
+    kind: AttemptKind = "send" if row.state == DeliveryState.PENDING else "query"
+    state = DeliveryState.SENDING if kind == "send" else DeliveryState.IN_DOUBT
+    transaction.execute(
+        update(MESSAGES)
+        .where(table.id == row.id)
+        .values(
+            state=state,
+            state_since=now if kind == "send" else row.state_since,
+            tries=row.tries + 1,
+            lease_token=row.lease_token + 1,
+            lease_until=clock + lease,
+        )
+    )
+    number = (
+        1
+        + transaction.execute(
+            select(func.count()).select_from(ATTEMPTS).where(ATTEMPTS.c.message_id == row.id)
+        ).scalar_one()
+    )
+    transaction.execute(
+        insert(ATTEMPTS).values(
+            message_id=row.id,
+            number=number,
+            kind=kind,
+            body_digest=hashlib.sha256(row.body).hexdigest(),
+            started_at=now,
+            outcome="",
+            info="",
+        )
+    )
+    return Claim(
+        message_id=MessageId(row.id),
+        kind=kind,
+        body=row.body,
+        digest=row.digest,
+        number=number,
+        tries=row.tries + 1,
+        settle_at=row.settle_at,
+        token=row.lease_token + 1,
+    )
+
+
+def record(
+    transaction: Connection, claim: Claim, step: Step, *, outcome: str, response: bytes | None, now: datetime
+) -> bool:
+    """Write what an attempt came to and where the message goes; False when the lease was lost and nothing changed.
+
+    The raw response is kept in either case.
+    """
+    transaction.execute(
+        update(ATTEMPTS)
+        .where(ATTEMPTS.c.message_id == claim.message_id, ATTEMPTS.c.number == claim.number)
+        .values(ended_at=now, outcome=outcome, info=step.info, response=response)
+    )
+    moved = transaction.execute(
+        update(MESSAGES)
+        .where(MESSAGES.c.id == claim.message_id, MESSAGES.c.lease_token == claim.token)
+        .values(**_stepped(step, now))
+    )
+    return moved.rowcount == 1
+
+
+def expired(transaction: Connection) -> list[tuple[MessageId, int]]:
+    """Messages whose sender is gone: still being sent although the lease has ended. Each with its lease token."""
+    table = MESSAGES.c
+    query = select(table.id, table.lease_token).where(
+        table.state == DeliveryState.SENDING, table.lease_until < now_by_database(transaction)
+    )
+    return [(MessageId(row.id), row.lease_token) for row in transaction.execute(query)]
+
+
+def abandon(transaction: Connection, message_id: MessageId, token: int, step: Step, *, now: datetime) -> None:
+    """Put a message whose sender is gone in doubt; the sender, should it come back, changes nothing."""
+    transaction.execute(
+        update(ATTEMPTS)
+        .where(ATTEMPTS.c.message_id == message_id, ATTEMPTS.c.ended_at.is_(None))
+        .values(ended_at=now, outcome="abandoned", info=step.info)
+    )
+    transaction.execute(
+        update(MESSAGES)
+        .where(MESSAGES.c.id == message_id, MESSAGES.c.lease_token == token)
+        .values(**_stepped(step, now), lease_token=token + 1)
+    )
+
+
+def confirm_by_receipt(transaction: Connection, guids: Sequence[str], *, now: datetime) -> list[MessageId]:
+    """A receipt came for these revisions: the messages that carried them did arrive. Those that changed."""
+    carriers = select(MESSAGE_DOCUMENTS.c.message_id).where(MESSAGE_DOCUMENTS.c.guid.in_(guids))
+    return _turn(
+        transaction,
+        and_(MESSAGES.c.id.in_(carriers), MESSAGES.c.state.in_(_CONFIRMED_BY_RECEIPT), MESSAGES.c.lease_token > 0),
+        DeliveryState.DELIVERED,
+        "a receipt for it arrived",
+        now,
+    )
+
+
+def refuse_by_receipt(transaction: Connection, message_id: MessageId, info: str, *, now: datetime) -> list[MessageId]:
+    """A format check refused the whole message (CEB900). Those that changed."""
+    this = and_(MESSAGES.c.id == message_id, MESSAGES.c.state.in_(_REFUSED_BY_RECEIPT))
+    return _turn(transaction, this, DeliveryState.REFUSED, info, now)
+
+
+def requeue(transaction: Connection, message_id: MessageId, *, info: str, now: datetime) -> bool:
+    """Send the same bytes again, for an operator; False when the state has changed meanwhile."""
+    allowed = MESSAGES.c.state.in_([DeliveryState.REFUSED, DeliveryState.PARKED])
+    turned = _turn(transaction, and_(MESSAGES.c.id == message_id, allowed), DeliveryState.PENDING, info, now)
+    if turned:
+        transaction.execute(update(MESSAGES).where(MESSAGES.c.id == message_id).values(tries=0))
+    return bool(turned)
+
+
+def close(transaction: Connection, message_id: MessageId, *, info: str, now: datetime) -> bool:
+    """End a message whose documents go out in others; False when the state has changed meanwhile."""
+    allowed = MESSAGES.c.state.in_([DeliveryState.REFUSED, DeliveryState.PARKED])
+    return bool(_turn(transaction, and_(MESSAGES.c.id == message_id, allowed), DeliveryState.CLOSED, info, now))
+
+
+def ask_soon(transaction: Connection, message_id: MessageId, *, now: datetime) -> datetime | None:
+    """Bring the next question about a message in doubt forward, never before it has settled; when that is."""
+    table = MESSAGES.c
+    row = transaction.execute(
+        select(table.settle_at).where(table.id == message_id, table.state == DeliveryState.IN_DOUBT)
+    ).one_or_none()
+    if row is None:
+        return None
+    due: datetime = max(now, row.settle_at)
+    transaction.execute(update(MESSAGES).where(table.id == message_id).values(due_at=due))
+    return due
+
+
+def _turn(transaction: Connection, which: Any, state: DeliveryState, info: str, now: datetime) -> list[MessageId]:
+    ids = [MessageId(number) for number in transaction.execute(select(MESSAGES.c.id).where(which)).scalars()]
+    if ids:
+        transaction.execute(
+            update(MESSAGES)
+            .where(MESSAGES.c.id.in_(ids))
+            .values(state=state, state_since=now, info=info, due_at=now, settle_at=now, lease_until=None)
+        )
+    return ids
+
+
+def _stepped(step: Step, now: datetime) -> dict[str, object]:
+    return {
+        "state": step.state,
+        "state_since": now,
+        "info": step.info,
+        "due_at": step.due_at,
+        "settle_at": step.settle_at,
+        "lease_until": None,
+    }
+
+
+def _row(message: NewMessage, now: datetime) -> dict[str, object]:
+    return {
+        "id": message.id,
+        "type": message.type,
+        "suite": message.signed.suite,
+        "key_id": message.signed.key_id,
+        "xml": message.signed.xml,
+        "digest": hashlib.sha256(message.signed.xml).hexdigest(),
+        "body": message.body,
+        "created_at": now,
+        "state": DeliveryState.PENDING,
+        "state_since": now,
+        "info": "",
+        "due_at": now,
+        "settle_at": now,
+        "tries": 0,
+        "lease_token": 0,
+        "lease_until": None,
+    }

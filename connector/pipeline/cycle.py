@@ -1,0 +1,82 @@
+"""One full cycle: collect, prepare, deliver, take receipts. A part that fails does not keep the others from working."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from connector.errors import ConnectorError, CustomsUnreachable, SigningError, SourceChanged, SourceUnreachable
+from connector.pipeline.collect import Collected, collect
+from connector.pipeline.deliver import Delivered, deliver
+from connector.pipeline.prepare import Prepared, prepare
+from connector.pipeline.take_receipts import Received, take_receipts
+from connector.pipeline.wiring import Connector
+
+_PARTIAL = 3
+_PRECEDENCE = (SigningError.exit_code, SourceUnreachable.exit_code, CustomsUnreachable.exit_code)
+
+
+@dataclass(slots=True, kw_only=True)
+class Cycle:
+    """What one cycle came to."""
+
+    collected: Collected = field(default_factory=Collected)
+    prepared: Prepared = field(default_factory=Prepared)
+    delivered: Delivered = field(default_factory=Delivered)
+    received: Received = field(default_factory=Received)
+    failures: list[ConnectorError] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """The first that applies of 7 signing, 5 source, 6 customs, 3 something was not accepted, 0."""
+        codes = {failure.exit_code for failure in self.failures}
+        for code in _PRECEDENCE:
+            if code in codes:
+                return code
+        held = self.collected.unreadable + self.prepared.quarantined
+        refused = self.delivered.outcomes["refused"] + self.received.rejected + self.received.unreadable
+        return _PARTIAL if held or refused else 0
+
+
+def run_once(connector: Connector) -> Cycle:
+    """Do everything there is to do now.
+
+    Raises only what makes all of it impossible, such as `DatabaseUnreachable`.
+    """
+    cycle = collect_and_prepare(connector)
+    cycle.delivered = deliver(connector)
+    if cycle.delivered.unreachable:
+        cycle.failures.append(unreachable(cycle.delivered))
+    try:
+        cycle.received = take_receipts(connector)
+    except CustomsUnreachable as error:
+        cycle.failures.append(error)
+    return cycle
+
+
+def collect_and_prepare(connector: Connector) -> Cycle:
+    """The first half of a cycle: nothing of it needs customs."""
+    cycle = Cycle()
+    for collection in connector.collections:
+        try:
+            collected = collect(connector, collection)
+            cycle.collected.changed += collected.changed
+            cycle.collected.unreadable += collected.unreadable
+        except (SourceUnreachable, SourceChanged) as error:
+            cycle.failures.append(error)
+        try:
+            prepared = prepare(connector, collection)
+            cycle.prepared.documents += prepared.documents
+            cycle.prepared.messages += prepared.messages
+            cycle.prepared.quarantined += prepared.quarantined
+        except (SourceUnreachable, SourceChanged, SigningError) as error:
+            cycle.failures.append(error)
+    return cycle
+
+
+def unreachable(delivered: Delivered) -> CustomsUnreachable:
+    """The error of a delivery that had to stop."""
+    return CustomsUnreachable(
+        delivered.unreachable,
+        effect="the messages wait and are tried again by themselves",
+        remedy="check [customs] submit_url and the network; `connector status` shows what waits",
+    )

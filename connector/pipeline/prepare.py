@@ -1,0 +1,208 @@
+"""prepare: stored records become documents in signed messages, or wait in quarantine.
+
+Mapping, building and signing happen outside any transaction. The commit re-checks under the write lock that nobody has
+made a revision meanwhile, and everything starts again if somebody has. Messages fill up across pages: a document waits
+in memory until its message is full or nothing more is to come, and a record counts as prepared only when all its
+documents are committed. After a crash the record is simply mapped again: what was committed is then the same as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from connector.audit import log
+from connector.audit.events import Entry, Event
+from connector.errors import UnreadableMessage
+from connector.messages.catalogue import message_type
+from connector.messages.records import SourceKey
+from connector.outbox import documents, queue
+from connector.outbox.queue import NewMessage
+from connector.pipeline.holding import quarantined
+from connector.pipeline.packing import new_message, signed_entry
+from connector.pipeline.sorting import Draft, Sorted, sort
+from connector.pipeline.wiring import ACTOR, Collection, Connector
+from connector.sources import inbox, quarantine
+from connector.sources.quarantine import Held
+from connector.storage.database import lock
+
+PAGE = 1000
+"""Records mapped at once."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Prepared:
+    """What preparing came to, counted as it is committed."""
+
+    documents: int = 0
+    messages: int = 0
+    quarantined: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Batch:
+    """What one commit holds."""
+
+    messages: list[tuple[NewMessage, Sequence[Draft]]] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    sound: set[tuple[SourceKey, str]] = field(default_factory=set)
+    prepared: set[int] = field(default_factory=set)
+    """Records that nothing more is to come of."""
+
+
+class _Overtaken(Exception):
+    """Another process made a revision of the same key meanwhile."""
+
+
+def prepare(connector: Connector, collection: Collection) -> Prepared:
+    """Prepare every record that waits.
+
+    Raises `SourceUnreachable` when a lookup cannot be made and `SigningError` when the key cannot sign; what was
+    committed before stays, the rest keeps waiting.
+    """
+    total = Prepared()
+    while not connector.is_stopping():
+        try:
+            _run(connector, collection, total)
+        except _Overtaken:
+            continue
+        break
+    return total
+
+
+def _run(connector: Connector, collection: Collection, total: Prepared) -> None:
+    """One way through all waiting records."""
+    drafts: list[Draft] = []
+    after, last = 0, False
+    while not last and not connector.is_stopping():
+        with connector.database.read() as connection:
+            page = inbox.waiting(connection, collection.name, after=after, at_most=PAGE)
+        after, last = (page[-1].id if page else after), len(page) < PAGE
+        found = sort(connector, collection, page) if page else Sorted()
+        drafts, twins = _without_twins(drafts + found.drafts)
+        batch = _Batch(held=found.held + twins, sound=found.sound)
+        drafts = _pack(connector, drafts, batch, everything=last)
+        unfinished = {draft.origin.record_id for draft in drafts}
+        touched = {stored.id for stored in page} | {
+            draft.origin.record_id for _, inside in batch.messages for draft in inside
+        }
+        batch.prepared = touched - unfinished
+        _commit(connector, batch)
+        total.documents += sum(len(inside) for _, inside in batch.messages)
+        total.messages += len(batch.messages)
+        total.quarantined += len(batch.held)
+
+
+def _without_twins(drafts: Sequence[Draft]) -> tuple[list[Draft], list[Held]]:
+    """The first draft of every business key; another record under the same key is held."""
+    first: dict[tuple[str, str], Draft] = {}
+    twins: list[Held] = []
+    for draft in drafts:
+        known = first.setdefault((draft.document.type, draft.document.business_key), draft)
+        if known is not draft:
+            text = f"record {known.source.key} has the same business key {draft.document.business_key}; give it its own"
+            twins.append(_hold(draft, "same_key", text))
+    return list(first.values()), twins
+
+
+def _pack(connector: Connector, drafts: Sequence[Draft], batch: _Batch, *, everything: bool) -> list[Draft]:
+    """Put drafts into messages of their type, full ones only unless ``everything``; the drafts that are left."""
+    left: list[Draft] = []
+    by_type: dict[str, list[Draft]] = {}
+    for draft in drafts:
+        by_type.setdefault(draft.document.type, []).append(draft)
+    for name, waiting in by_type.items():
+        limit = message_type(name).batch_limit
+        ready = len(waiting) if everything else len(waiting) - len(waiting) % limit
+        for start in range(0, ready, limit):
+            _fill(connector, waiting[start : min(start + limit, ready)], batch)
+        left += waiting[ready:]
+    return left
+
+
+def _fill(connector: Connector, drafts: Sequence[Draft], batch: _Batch) -> None:
+    """Make one message of the drafts; where it cannot be made, halve it until the draft at fault is alone."""
+    try:
+        kind = message_type(drafts[0].document.type)
+        message = new_message(connector, kind, [draft.document for draft in drafts])
+    except UnreadableMessage as error:
+        if len(drafts) == 1:
+            batch.held.append(_hold(drafts[0], "schema", error.cause))
+            return
+        middle = len(drafts) // 2
+        _fill(connector, drafts[:middle], batch)
+        _fill(connector, drafts[middle:], batch)
+    else:
+        batch.messages.append((message, drafts))
+
+
+def _commit(connector: Connector, batch: _Batch) -> None:
+    drafts = [draft for _, inside in batch.messages for draft in inside]
+    if not (drafts or batch.held or batch.sound or batch.prepared):
+        return
+    with connector.database.write() as transaction:
+        lock(transaction, "prepare")
+        _recheck(transaction, drafts)
+        now = connector.clock()
+        documents.add(transaction, [(draft.document, draft.origin) for draft in drafts])
+        queue.add(transaction, [message for message, _ in batch.messages], now=now)
+        over = batch.sound & quarantine.held_among(transaction, [key for key, _ in batch.sound])
+        quarantine.release(transaction, over, now=now)
+        quarantine.hold(transaction, batch.held, now=now)
+        inbox.mark_prepared(transaction, batch.prepared)
+        log.append(transaction, _entries(batch, over), actor=ACTOR, time=now)
+
+
+def _recheck(transaction: Connection, drafts: Sequence[Draft]) -> None:
+    """Raise `_Overtaken` unless every draft still follows on the newest revision of its key."""
+    for name in {draft.document.type for draft in drafts}:
+        expected = {draft.document.business_key: draft.after for draft in drafts if draft.document.type == name}
+        newest = documents.newest_revisions(transaction, name, list(expected))
+        if any(newest.get(key) != after for key, after in expected.items()):
+            raise _Overtaken
+
+
+def _hold(draft: Draft, reason: str, text: str) -> Held:
+    return Held(
+        record_id=draft.origin.record_id,
+        key=draft.source,
+        type=draft.document.type,
+        business_key=draft.document.business_key,
+        waybill=draft.origin.waybill,
+        export_list=draft.origin.export_list,
+        reason=reason,
+        faults=[{"code": reason, "field": "", "text": text}],
+    )
+
+
+def _entries(batch: _Batch, over: set[tuple[SourceKey, str]]) -> list[Entry]:
+    entries = [_mapped(draft, message) for message, inside in batch.messages for draft in inside]
+    entries += [signed_entry(message) for message, _ in batch.messages]
+    entries += [quarantined(held) for held in batch.held]
+    entries += [
+        Entry(event=Event.QUARANTINE_LEFT, source_key=f"{key.collection}/{key.key}", document_type=kind)
+        for key, kind in sorted(over, key=lambda pair: (pair[0].key, pair[1]))
+    ]
+    return entries
+
+
+def _mapped(draft: Draft, message: NewMessage) -> Entry:
+    document = draft.document
+    return Entry(
+        event=Event.MAPPED,
+        source_key=f"{draft.source.collection}/{draft.source.key}",
+        document_type=document.type,
+        business_key=document.business_key,
+        message_id=message.id,
+        waybill=draft.origin.waybill,
+        export_list=draft.origin.export_list,
+        detail={
+            "guid": document.guid,
+            "revision": document.revision,
+            "content": document.content.digest(),
+            "mapping": draft.origin.mapping,
+            "mapping_digest": draft.origin.mapping_digest,
+        },
+    )

@@ -1,0 +1,257 @@
+"""resend: what an operator may have sent again, and how; first as a plan, then for certain.
+
+=====================  ====================================================================================
+state                  what resending does
+=====================  ====================================================================================
+refused, parked        queues the same bytes; split: each document alone in a new message
+pending, sending       refused: already on its way
+in_doubt               brings the next question forward
+delivered, conflict    refused, with what would be right
+rejected or failed     (a document) re-maps its source record as it stands now; a changed content goes out
+                       as a new revision, an unchanged one is refused
+=====================  ====================================================================================
+
+Nothing is sent here: the daemon, or ``run --once``, sends what is queued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from connector.audit import log
+from connector.audit.events import Entry, Event
+from connector.mapping.outcomes import Unmappable
+from connector.messages.catalogue import message_type
+from connector.messages.deliveries import DeliveryState, MessageId
+from connector.messages.receipts import CustomsStatus
+from connector.messages.records import SourceKey, SourceRecord
+from connector.outbox import documents, queries, queue
+from connector.outbox.queries import DocumentView, MessageView
+from connector.pipeline.packing import new_message, signed_entry
+from connector.pipeline.wiring import Connector
+from connector.sources import inbox
+
+
+class Action(StrEnum):
+    """What would be done about one message or document."""
+
+    QUEUE = "queue"
+    """Queue the same bytes."""
+    SPLIT = "split"
+    """Queue each document alone, in new messages."""
+    ASK = "ask"
+    """Bring the next question about it forward."""
+    REVISE = "revise"
+    """Send the source record as it stands now, as a new revision."""
+    REFUSE = "refuse"
+    """Nothing: it would be wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What resending one thing comes to."""
+
+    action: Action
+    text: str
+    """In words, for the operator."""
+    state: str
+    message: MessageView | None = None
+    document: DocumentView | None = None
+    record: SourceRecord | None = None
+    """REVISE: the source record as it stands now."""
+
+    @property
+    def id(self) -> str:
+        """The message id, or the business key of the document."""
+        if self.document is not None:
+            return self.document.business_key
+        return self.message.id if self.message is not None else ""
+
+
+_REFUSALS = {
+    DeliveryState.PENDING: "it is already on its way",
+    DeliveryState.SENDING: "it is being sent at this moment",
+    DeliveryState.DELIVERED: "customs took it in; wait for its receipts, correct the source row of what it rejects",
+    DeliveryState.CONFLICT: "customs holds other bytes under its id; settle with customs which of them counts",
+    DeliveryState.CLOSED: "an operator has closed it",
+}
+
+
+def plan_messages(connector: Connector, found: Sequence[MessageView], *, split: bool) -> list[Plan]:
+    """What resending these messages would do."""
+    with connector.database.read() as connection:
+        return [_plan_message(connection, view, split=split) for view in found]
+
+
+def plan_documents(connector: Connector, found: Sequence[DocumentView], *, split: bool) -> list[Plan]:
+    """What resending these documents would do: a new revision if customs rejected them, else their last message again.
+
+    Raises `SourceUnreachable` when a source record cannot be read again.
+    """
+    plans: list[Plan] = []
+    carriers: dict[str, MessageView] = {}
+    for view in found:
+        if CustomsStatus(view.customs_status).may_be_declared_again and not _is_refused(connector, view):
+            plans.append(_plan_revision(connector, view))
+            continue
+        with connector.database.read() as connection:
+            carrier = queries.message(connection, view.message_ids[-1])
+        if carrier is not None:
+            carriers[carrier.id] = carrier
+    return plans + plan_messages(connector, list(carriers.values()), split=split)
+
+
+def carry_out(connector: Connector, plans: Sequence[Plan], *, reason: str, actor: str) -> list[Plan]:
+    """Do what was planned, each for itself, and audit it with the reason; the plans as they came out."""
+    return [_carry_out(connector, plan, reason, actor) for plan in plans]
+
+
+def _plan_message(connection: Connection, view: MessageView, *, split: bool) -> Plan:
+    state = DeliveryState(view.delivery_state)
+    if state in _REFUSALS:
+        return Plan(action=Action.REFUSE, text=_REFUSALS[state], state=state, message=view)
+    if state is DeliveryState.IN_DOUBT:
+        return Plan(action=Action.ASK, text="customs is asked about it as soon as it may be", state=state, message=view)
+    overtaken = _overtaken(connection, view)
+    if overtaken:
+        text = f"{overtaken} has a newer revision or another message; that one counts"
+        return Plan(action=Action.REFUSE, text=text, state=state, message=view)
+    if split and len(view.documents) > 1:
+        text = f"each of its {len(view.documents)} documents goes alone"
+        return Plan(action=Action.SPLIT, text=text, state=state, message=view)
+    return Plan(action=Action.QUEUE, text="the same bytes are queued", state=state, message=view)
+
+
+def _overtaken(connection: Connection, view: MessageView) -> str:
+    """The first document of the message that has a newer revision or a carrier that was not refused; else empty."""
+    newest = documents.newest_revisions(connection, view.type, list(view.documents))
+    others = queries.other_carriers(connection, view.id)
+    for key, guid in zip(view.documents, view.guids, strict=True):
+        if newest[key].guid != guid or guid in others:
+            return key
+    return ""
+
+
+def _plan_revision(connector: Connector, view: DocumentView) -> Plan:
+    def refused(text: str) -> Plan:
+        return Plan(action=Action.REFUSE, text=text, state=view.customs_status, document=view)
+
+    with connector.database.read() as connection:
+        key = inbox.key_of(connection, view.record_id)
+        newest = documents.newest_revisions(connection, view.type, [view.business_key])[view.business_key]
+    if newest.guid != view.guid:
+        return refused(f"revision {newest.number} of it is newer")
+    collection = connector.collection(key.collection)
+    mapping = (
+        next((one for one in collection.mappings if one.message_type.name == view.type), None) if collection else None
+    )
+    if collection is None or mapping is None:
+        return refused("no mapping in use makes it any more")
+    record = collection.source.current(key)
+    if not isinstance(record, SourceRecord):
+        return refused("its source record is gone" if record is None else f"its source record: {record.reason}")
+    outcome = mapping.apply(record, collection.source.look_up(mapping.lookups, [record]))
+    if isinstance(outcome, Unmappable):
+        return refused("; ".join(fault.text for fault in outcome.faults))
+    if outcome.content.digest() == newest.content_digest:
+        return refused(f"nothing has changed since customs said: {view.customs_info}; correct the source row first")
+    text = f"its corrected source record goes as revision {newest.number + 1}"
+    return Plan(action=Action.REVISE, text=text, state=view.customs_status, document=view, record=record)
+
+
+def _is_refused(connector: Connector, view: DocumentView) -> bool:
+    """Whether the whole message was refused, not this document."""
+    with connector.database.read() as connection:
+        carrier = queries.message(connection, view.message_ids[-1])
+    return carrier is not None and carrier.delivery_state == DeliveryState.REFUSED
+
+
+def _carry_out(connector: Connector, plan: Plan, reason: str, actor: str) -> Plan:
+    match plan.action:
+        case Action.REVISE:
+            return _revise(connector, plan, reason, actor)
+        case Action.SPLIT:
+            return _split(connector, plan, reason, actor)
+        case Action.QUEUE | Action.ASK:
+            return _requeue_or_ask(connector, plan, reason, actor)
+        case _:
+            return plan
+
+
+def _requeue_or_ask(connector: Connector, plan: Plan, reason: str, actor: str) -> Plan:
+    message = _message_of(plan)
+    with connector.database.write() as transaction:
+        now = connector.clock()
+        if plan.action is Action.ASK:
+            done = queue.ask_soon(transaction, MessageId(message.id), now=now) is not None
+        else:
+            done = queue.requeue(transaction, MessageId(message.id), info=f"resent by {actor}: {reason}", now=now)
+        if not done:
+            return _changed(plan)
+        log.append(transaction, [_entry(plan, reason)], actor=actor, time=now)
+    return plan
+
+
+def _split(connector: Connector, plan: Plan, reason: str, actor: str) -> Plan:
+    message = _message_of(plan)
+    kind = message_type(message.type)
+    with connector.database.read() as connection:
+        inside = documents.load(connection, message.guids)
+    singles = [new_message(connector, kind, [document]) for document in inside]
+    with connector.database.write() as transaction:
+        now = connector.clock()
+        if not queue.close(transaction, MessageId(message.id), info=f"split by {actor}: {reason}", now=now):
+            return _changed(plan)
+        queue.add(transaction, singles, now=now)
+        entries = [_entry(plan, reason), *[signed_entry(single) for single in singles]]
+        log.append(transaction, entries, actor=actor, time=now)
+    return plan
+
+
+def _revise(connector: Connector, plan: Plan, reason: str, actor: str) -> Plan:
+    if plan.record is None:
+        raise ValueError("a revision is planned with its source record")
+    with connector.database.write() as transaction:
+        now = connector.clock()
+        if not inbox.store(transaction, [plan.record], now=now):
+            inbox.wait_again(transaction, [plan.record.key])
+        log.append(transaction, [_entry(plan, reason)], actor=actor, time=now)
+    return plan
+
+
+def _entry(plan: Plan, reason: str) -> Entry:
+    document = plan.document
+    return Entry(
+        event=Event.RESENT,
+        source_key=_source_key(plan.record.key) if plan.record else "",
+        document_type=document.type if document else "",
+        business_key=document.business_key if document else "",
+        message_id=plan.message.id if plan.message else "",
+        waybill=document.waybill if document else "",
+        export_list=document.export_list if document else "",
+        detail={"action": plan.action.value, "reason": reason},
+    )
+
+
+def _source_key(key: SourceKey) -> str:
+    return f"{key.collection}/{key.key}"
+
+
+def _changed(plan: Plan) -> Plan:
+    return Plan(
+        action=Action.REFUSE,
+        text="its state has changed meanwhile; look again",
+        state=plan.state,
+        message=plan.message,
+        document=plan.document,
+    )
+
+
+def _message_of(plan: Plan) -> MessageView:
+    if plan.message is None:
+        raise ValueError(f"{plan.action} is planned for a message")
+    return plan.message

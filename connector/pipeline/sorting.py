@@ -1,0 +1,134 @@
+"""A page of stored records, mapped and judged: what is to be sent, what has to wait, what is in order as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from connector.mapping.engine import DocumentMapping
+from connector.mapping.outcomes import Mapped, Unmappable
+from connector.messages.documents import AppType, Document
+from connector.messages.records import SourceKey
+from connector.outbox import documents
+from connector.outbox.documents import Origin
+from connector.outbox.revisions import Revision, Verdict, judge
+from connector.pipeline.wiring import Collection, Connector
+from connector.sources import quarantine
+from connector.sources.inbox import StoredRecord
+from connector.sources.quarantine import Held
+
+_WAITS = {
+    Verdict.WAIT_FOR_ANSWER: (
+        quarantine.CHANGED_WHILE_OPEN,
+        "the row changed while customs has not answered yet; it is tried again by itself when customs has",
+    ),
+    Verdict.WAIT_FOR_OPERATOR: (
+        quarantine.CHANGED_AFTER_ACCEPTANCE,
+        "the row changed although customs accepted the document; restore the row, or have the document changed there",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A document on its way into a message."""
+
+    document: Document
+    origin: Origin
+    source: SourceKey
+    after: Revision | None
+    """The newest revision of its key, which must still be that when the document is committed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Sorted:
+    """What became of one page."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    sound: set[tuple[SourceKey, str]] = field(default_factory=set)
+    """Records and message types with nothing amiss: whatever held them is over."""
+
+
+def sort(connector: Connector, collection: Collection, page: Sequence[StoredRecord]) -> Sorted:
+    """Map and judge the records of a page. Raises `SourceUnreachable` when a lookup cannot be made."""
+    result = Sorted()
+    lookups = collection.source.look_up(collection.lookups, [stored.record for stored in page])
+    now = connector.clock()
+    for mapping in collection.mappings:
+        outcomes = [(stored, mapping.apply(stored.record, lookups)) for stored in page]
+        keys = [outcome.business_key for _, outcome in outcomes if isinstance(outcome, Mapped)]
+        with connector.database.read() as connection:
+            newest = documents.newest_revisions(connection, mapping.message_type.name, keys)
+        for stored, outcome in outcomes:
+            if isinstance(outcome, Unmappable):
+                result.held.append(_unmappable(stored, outcome))
+            else:
+                _judge(result, stored, outcome, newest.get(outcome.business_key), mapping, now)
+    return result
+
+
+def _judge(
+    result: Sorted,
+    stored: StoredRecord,
+    mapped: Mapped,
+    newest: Revision | None,
+    mapping: DocumentMapping,
+    now: datetime,
+) -> None:
+    verdict = judge(newest, mapped.content.digest())
+    if verdict in _WAITS:
+        result.held.append(_waiting(stored, mapped, verdict))
+        return
+    result.sound.add((stored.record.key, mapped.type))
+    if verdict is Verdict.SEND:
+        result.drafts.append(_draft(stored, mapped, newest, mapping, now))
+
+
+def _draft(
+    stored: StoredRecord, mapped: Mapped, newest: Revision | None, mapping: DocumentMapping, now: datetime
+) -> Draft:
+    document = Document(
+        type=mapped.type,
+        business_key=mapped.business_key,
+        revision=newest.number + 1 if newest else 1,
+        app_type=AppType.NEW,
+        app_time=now,
+        content=mapped.content,
+    )
+    origin = Origin(
+        record_id=stored.id,
+        mapping=f"{mapping.name} {mapping.version}",
+        mapping_digest=mapping.digest,
+        waybill=mapped.waybill,
+        export_list=mapped.export_list,
+    )
+    return Draft(document=document, origin=origin, source=stored.record.key, after=newest)
+
+
+def _unmappable(stored: StoredRecord, outcome: Unmappable) -> Held:
+    return Held(
+        record_id=stored.id,
+        key=stored.record.key,
+        type=outcome.type,
+        business_key=outcome.business_key,
+        waybill=outcome.waybill,
+        export_list=outcome.export_list,
+        reason=outcome.faults[0].code.value,
+        faults=[{"code": fault.code.value, "field": fault.field, "text": fault.text} for fault in outcome.faults],
+    )
+
+
+def _waiting(stored: StoredRecord, mapped: Mapped, verdict: Verdict) -> Held:
+    reason, text = _WAITS[verdict]
+    return Held(
+        record_id=stored.id,
+        key=stored.record.key,
+        type=mapped.type,
+        business_key=mapped.business_key,
+        waybill=mapped.waybill,
+        export_list=mapped.export_list,
+        reason=reason,
+        faults=[{"code": reason, "field": "", "text": text}],
+    )

@@ -1,0 +1,151 @@
+"""take_receipts: what customs says is fetched, kept raw, matched, and added up to the status of each document.
+
+A page of envelopes is one commit. An envelope that cannot be read is kept with its problem and never stops the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from connector.audit import log
+from connector.audit.events import Entry, Event
+from connector.errors import UnreadableMessage
+from connector.messages.envelope import unseal
+from connector.outbox import queue
+from connector.pipeline.wiring import ACTOR, Connector
+from connector.receipts import ledger
+from connector.receipts.ledger import Envelope, Owner, StatusChange, Taken
+from connector.receipts.parse import read_receipts
+from connector.sources import inbox, quarantine
+from connector.transport.interface import FetchedReceipt
+
+PAGE = 50
+"""Envelopes fetched at once, of up to 100 receipts each."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Received:
+    """What taking receipts came to."""
+
+    receipts: int = 0
+    """Not known before."""
+    rejected: int = 0
+    """Documents that customs has now rejected or failed."""
+    unreadable: int = 0
+    """Envelopes kept but not understood."""
+
+
+def take_receipts(connector: Connector) -> Received:
+    """Take everything there is. Raises `CustomsUnreachable`; pages committed before stay."""
+    total = Received()
+    more = True
+    while more and not connector.is_stopping():
+        with connector.database.read() as connection:
+            cursor = ledger.read_cursor(connection, connector.endpoint)
+        page = connector.customs.fetch_receipts(cursor, PAGE)
+        envelopes = [_read(fetched) for fetched in page.receipts]
+        if envelopes:
+            _commit(connector, cursor, envelopes, total)
+        more = page.more
+    return total
+
+
+def _read(fetched: FetchedReceipt) -> Envelope:
+    try:
+        receipts = read_receipts(unseal(fetched.envelope).data)
+    except UnreadableMessage as error:
+        return Envelope(
+            sequence=fetched.sequence, content=fetched.envelope, receipts=(), problem=error.cause or "not readable"
+        )
+    return Envelope(sequence=fetched.sequence, content=fetched.envelope, receipts=tuple(receipts))
+
+
+def _commit(connector: Connector, cursor: int, envelopes: list[Envelope], total: Received) -> None:
+    with connector.database.write() as transaction:
+        now = connector.clock()
+        taken = ledger.take(transaction, connector.endpoint, envelopes, now=now)
+        changes = ledger.refold(transaction, [owner for one in taken for owner in one.owners])
+        entries = _unreadable_entries(envelopes) + [_taken_entry(one) for one in taken]
+        entries += [_change_entry(change) for change in changes]
+        entries += _move_messages(connector, transaction, taken)
+        _retry_held(transaction, changes)
+        ledger.move_cursor(transaction, connector.endpoint, max(cursor, *(one.sequence for one in envelopes)))
+        log.append(transaction, entries, actor=ACTOR, time=now)
+    total.receipts += len(taken)
+    total.unreadable += sum(bool(envelope.problem) for envelope in envelopes)
+    total.rejected += sum(change.standing.status.may_be_declared_again for change in changes)
+
+
+def _move_messages(connector: Connector, transaction: Connection, taken: list[Taken]) -> list[Entry]:
+    """A receipt proves that its message arrived; a format check (CEB900) refuses its message as a whole."""
+    now = connector.clock()
+    entries: list[Entry] = []
+    for one in taken:
+        if one.receipt.message_id is not None:
+            info = f"{one.receipt.code} {one.receipt.info}"
+            refused = queue.refuse_by_receipt(transaction, one.receipt.message_id, info, now=now)
+            entries += [_moved(message_id, "refused", info) for message_id in refused]
+    answered = [owner.guid for one in taken if one.receipt.message_id is None for owner in one.owners]
+    confirmed = queue.confirm_by_receipt(transaction, answered, now=now)
+    return entries + [_moved(message_id, "delivered", "a receipt for it arrived") for message_id in confirmed]
+
+
+def _retry_held(transaction: Connection, changes: list[StatusChange]) -> None:
+    """Records that waited for an answer which is now final are prepared once more."""
+    final = [(change.owner.type, change.owner.business_key) for change in changes if change.standing.status.is_final]
+    if final:
+        inbox.wait_again(transaction, quarantine.held_for_answer(transaction, final))
+
+
+def _unreadable_entries(envelopes: list[Envelope]) -> list[Entry]:
+    return [
+        Entry(event=Event.RECEIPT_UNREADABLE, detail={"sequence": envelope.sequence, "problem": envelope.problem})
+        for envelope in envelopes
+        if envelope.problem
+    ]
+
+
+def _taken_entry(taken: Taken) -> Entry:
+    receipt = taken.receipt
+    detail = {
+        "sequence": taken.sequence,
+        "code": receipt.code,
+        "time": receipt.time.isoformat(),
+        "info": receipt.info,
+        "digest": receipt.digest,
+        "matched": bool(taken.owners),
+    }
+    owner = taken.owners[0] if taken.owners and receipt.message_id is None else None
+    return Entry(
+        event=Event.RECEIPT_TAKEN,
+        document_type=receipt.answers,
+        business_key=owner.business_key if owner else receipt.business_key,
+        message_id=receipt.message_id or "",
+        waybill=owner.waybill if owner else "",
+        export_list=owner.export_list if owner else "",
+        detail=detail,
+    )
+
+
+def _change_entry(change: StatusChange) -> Entry:
+    owner: Owner = change.owner
+    return Entry(
+        event=Event.STATUS_CHANGED,
+        document_type=owner.type,
+        business_key=owner.business_key,
+        waybill=owner.waybill,
+        export_list=owner.export_list,
+        detail={
+            "guid": owner.guid,
+            "before": change.before.value,
+            "status": change.standing.status.value,
+            "code": change.standing.code,
+            "info": change.standing.info,
+        },
+    )
+
+
+def _moved(message_id: str, state: str, info: str) -> Entry:
+    return Entry(event=Event.DELIVERY_CHANGED, message_id=message_id, detail={"delivery_state": state, "info": info})

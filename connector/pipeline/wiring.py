@@ -1,0 +1,65 @@
+"""The parts a connector is made of. `connector.bootstrap` names the concrete ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+
+from connector.mapping.engine import DocumentMapping
+from connector.messages.builder import Transfer
+from connector.outbox.retry import RetryPolicy
+from connector.signing.signer import Signer
+from connector.sources.interface import RecordSource
+from connector.storage.database import Database
+from connector.transport.interface import Customs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """One kind of fact of the enterprise, and the document types made of it."""
+
+    source: RecordSource
+    mappings: tuple[DocumentMapping, ...]
+
+    @property
+    def name(self) -> str:
+        """The collection's name, e.g. ``returns``."""
+        return self.source.shape.collection
+
+    @property
+    def lookups(self) -> tuple[str, ...]:
+        """Every lookup that a mapping of it needs, once."""
+        return tuple(dict.fromkeys(name for mapping in self.mappings for name in mapping.lookups))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connector:
+    """Everything one connector works with."""
+
+    database: Database
+    collections: tuple[Collection, ...]
+    signer: Signer
+    customs: Customs
+    endpoint: str
+    """Name of the receipt stream, for its cursor."""
+    transfer: Transfer
+    receiver: str
+    """DXP account that receives our messages."""
+    policy: RetryPolicy
+    lease: timedelta
+    """How long a claimed message is ours; longer than a call can take."""
+    clock: Callable[[], datetime]
+    """The time now, UTC."""
+    random: Random
+    is_stopping: Callable[[], bool]
+    """Whether no new work may be begun."""
+
+    def collection(self, name: str) -> Collection | None:
+        """A collection by name."""
+        return next((one for one in self.collections if one.name == name), None)
+
+
+ACTOR = "connector"
+"""Who the audit log names for what the connector does by itself."""

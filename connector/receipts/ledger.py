@@ -1,0 +1,291 @@
+"""Receipts as they came: envelopes kept raw, each return record applied once, to the revision it belongs to.
+
+A record belongs to the revision whose guid it echoes, else to the newest revision of its key that was made before it
+was said. One that matches nothing is kept and shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from connector.messages.receipts import CustomsStatus, Receipt
+from connector.receipts.fold import Said, Standing, fold
+from connector.storage.outbox import DOCUMENTS, MESSAGE_DOCUMENTS
+from connector.storage.receipts import RECEIPT_CURSORS, RECEIPT_ENVELOPES, RECEIPTS
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """One fetched envelope and what could be read from it."""
+
+    sequence: int
+    content: bytes
+    receipts: tuple[Receipt, ...]
+    problem: str = ""
+    """Why nothing could be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The revision a receipt belongs to."""
+
+    guid: str
+    type: str
+    business_key: str
+    waybill: str
+    export_list: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A receipt that was not known before, and whose it is."""
+
+    receipt: Receipt
+    sequence: int
+    owners: tuple[Owner, ...]
+    """One revision; for CEB900 all of the message; none when nothing of ours matches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusChange:
+    """A revision whose receipts now add up to something else."""
+
+    owner: Owner
+    before: CustomsStatus
+    standing: Standing
+
+
+def read_cursor(connection: Connection, endpoint: str) -> int:
+    """The last sequence taken from the endpoint; 0 before the first."""
+    query = select(RECEIPT_CURSORS.c.sequence).where(RECEIPT_CURSORS.c.endpoint == endpoint)
+    return connection.execute(query).scalar() or 0
+
+
+def move_cursor(transaction: Connection, endpoint: str, sequence: int) -> None:
+    """Remember the last sequence taken."""
+    table = RECEIPT_CURSORS
+    moved = transaction.execute(update(table).where(table.c.endpoint == endpoint).values(sequence=sequence))
+    if moved.rowcount == 0:
+        transaction.execute(insert(table).values(endpoint=endpoint, sequence=sequence))
+
+
+def take(transaction: Connection, endpoint: str, envelopes: Sequence[Envelope], *, now: datetime) -> list[Taken]:
+    """Keep envelopes and store the receipts in them that are new; those, with the revisions they belong to."""
+    known = _known_envelopes(transaction, endpoint, [envelope.sequence for envelope in envelopes])
+    fresh = [envelope for envelope in envelopes if envelope.sequence not in known]
+    if not fresh:
+        return []
+    transaction.execute(
+        insert(RECEIPT_ENVELOPES),
+        [
+            {
+                "endpoint": endpoint,
+                "sequence": envelope.sequence,
+                "content": envelope.content,
+                "received_at": now,
+                "problem": envelope.problem,
+            }
+            for envelope in fresh
+        ],
+    )
+    found = {receipt.digest: (receipt, envelope.sequence) for envelope in fresh for receipt in envelope.receipts}
+    for digest in _known_receipts(transaction, list(found)):
+        del found[digest]
+    matches = _match(transaction, [receipt for receipt, _ in found.values()])
+    taken = [
+        Taken(receipt=receipt, sequence=sequence, owners=matches.get(receipt.digest, ()))
+        for receipt, sequence in found.values()
+    ]
+    if taken:
+        transaction.execute(insert(RECEIPTS), [_row(one, endpoint, now) for one in taken])
+    return taken
+
+
+def refold(transaction: Connection, owners: Iterable[Owner]) -> list[StatusChange]:
+    """Add up the receipts of these revisions anew and store what changed."""
+    by_guid = {owner.guid: owner for owner in owners}
+    guids = list(by_guid)
+    changes: list[StatusChange] = []
+    for start in range(0, len(guids), _AT_ONCE):
+        some = guids[start : start + _AT_ONCE]
+        said = _said(transaction, some)
+        query = select(
+            DOCUMENTS.c.guid, DOCUMENTS.c.customs_status, DOCUMENTS.c.customs_code, DOCUMENTS.c.customs_time
+        ).where(DOCUMENTS.c.guid.in_(some))
+        for row in transaction.execute(query):
+            standing = fold(said.get(row.guid, ()))
+            if (row.customs_status, row.customs_code, row.customs_time) != (
+                standing.status,
+                standing.code,
+                standing.time,
+            ):
+                before = CustomsStatus(row.customs_status)
+                changes.append(StatusChange(owner=by_guid[row.guid], before=before, standing=standing))
+    if changes:
+        statement = (
+            update(DOCUMENTS)
+            .where(DOCUMENTS.c.guid == bindparam("this"))
+            .values(
+                customs_status=bindparam("status"),
+                customs_code=bindparam("code"),
+                customs_info=bindparam("info"),
+                customs_time=bindparam("time"),
+            )
+        )
+        transaction.execute(statement, [_standing_row(change) for change in changes])
+    return changes
+
+
+def receipts_of(connection: Connection, guid: str) -> list[Any]:
+    """The receipts of a revision in the order customs gave them: rows of the receipt table."""
+    own = select(RECEIPTS).where(RECEIPTS.c.document_guid == guid)
+    carriers = select(MESSAGE_DOCUMENTS.c.message_id).where(MESSAGE_DOCUMENTS.c.guid == guid)
+    of_messages = select(RECEIPTS).where(RECEIPTS.c.document_guid.is_(None), RECEIPTS.c.message_id.in_(carriers))
+    rows = [*connection.execute(own), *connection.execute(of_messages)]
+    return sorted(rows, key=lambda row: (row.time, row.sequence))
+
+
+def unmatched(connection: Connection) -> list[Any]:
+    """Receipts that belong to nothing of ours: rows of the receipt table, oldest first."""
+    ours = select(MESSAGE_DOCUMENTS.c.message_id)
+    query = (
+        select(RECEIPTS)
+        .where(
+            RECEIPTS.c.document_guid.is_(None),
+            RECEIPTS.c.message_id.is_(None) | RECEIPTS.c.message_id.not_in(ours),
+        )
+        .order_by(RECEIPTS.c.received_at, RECEIPTS.c.digest)
+    )
+    return list(connection.execute(query))
+
+
+def _known_envelopes(connection: Connection, endpoint: str, sequences: list[int]) -> set[int]:
+    table = RECEIPT_ENVELOPES.c
+    query = select(table.sequence).where(table.endpoint == endpoint, table.sequence.in_(sequences))
+    return set(connection.execute(query).scalars())
+
+
+def _known_receipts(connection: Connection, digests: list[str]) -> list[str]:
+    known: list[str] = []
+    for start in range(0, len(digests), _AT_ONCE):
+        query = select(RECEIPTS.c.digest).where(RECEIPTS.c.digest.in_(digests[start : start + _AT_ONCE]))
+        known += connection.execute(query).scalars()
+    return known
+
+
+def _match(connection: Connection, receipts: Sequence[Receipt]) -> dict[str, tuple[Owner, ...]]:
+    """Owners by receipt digest."""
+    by_guid = _owners(connection, DOCUMENTS.c.guid, [receipt.guid for receipt in receipts if receipt.answers])
+    left = [receipt for receipt in receipts if receipt.answers and receipt.guid not in by_guid]
+    by_key = _owners_by_key(connection, {receipt.business_key for receipt in left})
+    matches: dict[str, tuple[Owner, ...]] = {}
+    for receipt in receipts:
+        if receipt.message_id is not None:
+            matches[receipt.digest] = _carried(connection, receipt.message_id)
+        elif receipt.guid in by_guid:
+            matches[receipt.digest] = (by_guid[receipt.guid],)
+        else:
+            made_before = [
+                owner
+                for made_at, owner in by_key.get((receipt.answers, receipt.business_key), ())
+                if made_at <= receipt.time
+            ]
+            matches[receipt.digest] = tuple(made_before[-1:])
+    return matches
+
+
+def _owners(connection: Connection, column: Any, values: list[str]) -> dict[str, Owner]:
+    found: dict[str, Owner] = {}
+    for start in range(0, len(values), _AT_ONCE):
+        for row in connection.execute(_owner_query().where(column.in_(values[start : start + _AT_ONCE]))):
+            found[row.guid] = _owner(row)
+    return found
+
+
+def _owners_by_key(connection: Connection, keys: set[str]) -> dict[tuple[str, str], list[tuple[datetime, Owner]]]:
+    """All revisions by (type, key), oldest first, each with the time it was made."""
+    found: dict[tuple[str, str], list[tuple[datetime, Owner]]] = {}
+    if keys:
+        query = _owner_query().where(DOCUMENTS.c.business_key.in_(sorted(keys))).order_by(DOCUMENTS.c.revision)
+        for row in connection.execute(query):
+            found.setdefault((row.type, row.business_key), []).append((row.app_time, _owner(row)))
+    return found
+
+
+def _carried(connection: Connection, message_id: str) -> tuple[Owner, ...]:
+    query = (
+        _owner_query()
+        .join(MESSAGE_DOCUMENTS, MESSAGE_DOCUMENTS.c.guid == DOCUMENTS.c.guid)
+        .where(MESSAGE_DOCUMENTS.c.message_id == message_id)
+        .order_by(MESSAGE_DOCUMENTS.c.position)
+    )
+    return tuple(_owner(row) for row in connection.execute(query))
+
+
+def _owner_query() -> Any:
+    table = DOCUMENTS.c
+    return select(table.guid, table.type, table.business_key, table.waybill, table.export_list, table.app_time)
+
+
+def _owner(row: Any) -> Owner:
+    return Owner(
+        guid=row.guid,
+        type=row.type,
+        business_key=row.business_key,
+        waybill=row.waybill,
+        export_list=row.export_list,
+    )
+
+
+def _said(connection: Connection, guids: list[str]) -> dict[str, list[Said]]:
+    said: dict[str, list[Said]] = {}
+    table = RECEIPTS.c
+    own = select(table.document_guid, table.code, table.time, table.info).where(table.document_guid.in_(guids))
+    for row in connection.execute(own):
+        said.setdefault(row.document_guid, []).append(Said(code=row.code, time=row.time, info=row.info))
+    of_messages = (
+        select(MESSAGE_DOCUMENTS.c.guid, table.code, table.time, table.info)
+        .join(MESSAGE_DOCUMENTS, MESSAGE_DOCUMENTS.c.message_id == table.message_id)
+        .where(MESSAGE_DOCUMENTS.c.guid.in_(guids))
+    )
+    for row in connection.execute(of_messages):
+        format_check = Said(code=row.code, time=row.time, info=row.info, is_format_check=True)
+        said.setdefault(row.guid, []).append(format_check)
+    return said
+
+
+def _row(taken: Taken, endpoint: str, now: datetime) -> dict[str, object]:
+    receipt = taken.receipt
+    return {
+        "digest": receipt.digest,
+        "endpoint": endpoint,
+        "sequence": taken.sequence,
+        "type": receipt.type,
+        "guid": receipt.guid,
+        "business_key": receipt.business_key,
+        "code": receipt.code,
+        "time": receipt.time,
+        "info": receipt.info,
+        "pre_no": receipt.pre_no,
+        "received_at": now,
+        "document_guid": taken.owners[0].guid if taken.owners and receipt.message_id is None else None,
+        "message_id": receipt.message_id,
+    }
+
+
+def _standing_row(change: StatusChange) -> dict[str, object]:
+    standing = change.standing
+    return {
+        "this": change.owner.guid,
+        "status": standing.status.value,
+        "code": standing.code,
+        "info": standing.info,
+        "time": standing.time,
+    }

@@ -1,0 +1,56 @@
+"""Reading a receipt message (CEB214, CEB216, CEB900): by namespace, never by prefix. Pure.
+
+The schema is checked before anything is read. A code that no table holds is kept as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+from lxml import etree
+
+from connector.errors import UnreadableMessage
+from connector.messages.catalogue import BEIJING, ReceiptType, receipt_type
+from connector.messages.deliveries import MessageId
+from connector.messages.parser import Element, local_name, parse, validate
+from connector.messages.receipts import Receipt
+
+
+def read_receipts(data: bytes) -> list[Receipt]:
+    """The return records of one receipt message, in order. Raises `UnreadableMessage`."""
+    root = parse(data)
+    kind = receipt_type(local_name(root))
+    validate(root, kind.schema)
+    return [_receipt(kind, record) for record in root.iterchildren(f"{{{kind.namespace}}}{kind.record}")]
+
+
+def _receipt(kind: ReceiptType, record: Element) -> Receipt:
+    fields = {local_name(child): child.text or "" for child in record.iterchildren()}
+    message_id = fields.get("oriCopMsgId")
+    canonical: bytes = etree.tostring(record, method="c14n", exclusive=True)
+    return Receipt(
+        type=kind.name,
+        answers=kind.answers,
+        guid=fields["guid"],
+        business_key=kind.business_key(fields),
+        message_id=MessageId(message_id) if message_id else None,
+        code=fields["returnStatus"].strip(),
+        time=_time(fields["returnTime"]),
+        info=fields["returnInfo"],
+        pre_no=fields.get("preNo", ""),
+        digest=hashlib.sha256(canonical).hexdigest(),
+    )
+
+
+def _time(text: str) -> datetime:
+    """returnTime: yyyyMMddHHmmssSSS, Beijing time."""
+    try:
+        moment = datetime.strptime(text, "%Y%m%d%H%M%S%f").replace(tzinfo=BEIJING)
+        return moment.astimezone(UTC)
+    except ValueError:
+        raise UnreadableMessage(
+            f"returnTime {text!r} is no time of the form yyyyMMddHHmmssSSS",
+            effect="the receipt is kept but not applied",
+            remedy="show the envelope to customs",
+        ) from None

@@ -1,0 +1,209 @@
+"""HTTP in front of the office: two SOAP services and their WSDL, on loopback.
+
+::
+
+    POST /ReceiveCebDeclare      receive
+    POST /ReceiptService         fetchReceipts, queryMessage, queryDocuments (this project's own interface)
+    GET  /ReceiveCebDeclare?wsdl, /ReceiptService?wsdl
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from importlib.resources import files
+
+import uvicorn
+from lxml import etree
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from connector.errors import ConfigurationError, UnreadableMessage
+from connector.messages.parser import parse
+from connector.simulator import soap
+from connector.simulator.enquiries import DocumentQuery
+from connector.simulator.office import Office
+from connector.simulator.registry import Registry
+from connector.simulator.soap import Call, Parts
+from connector.simulator.stages import milliseconds, moment
+
+SUBMIT_PATH = "/ReceiveCebDeclare"
+"""Where messages are taken in."""
+RECEIPTS_PATH = "/ReceiptService"
+"""Where receipts are fetched and questions asked."""
+
+_WSDL = {SUBMIT_PATH: "receive_ceb_declare.wsdl", RECEIPTS_PATH: "receipt_service.wsdl"}
+_MOST_ITEMS = 1000
+_KEEP_ALIVE_SECONDS = 75
+"""As long as common front servers keep an idle connection."""
+
+
+def application(office: Office) -> Starlette:
+    """The web application around an office."""
+
+    async def submit(request: Request) -> Response:
+        return await run_in_threadpool(_answer, _receive, office, await request.body())
+
+    async def ask(request: Request) -> Response:
+        return await run_in_threadpool(_answer, _ask, office, await request.body())
+
+    return Starlette(
+        routes=[
+            Route(SUBMIT_PATH, submit, methods=["POST"]),
+            Route(RECEIPTS_PATH, ask, methods=["POST"]),
+            Route(SUBMIT_PATH, _describe, methods=["GET"]),
+            Route(RECEIPTS_PATH, _describe, methods=["GET"]),
+        ]
+    )
+
+
+def open_socket(registry: Registry) -> socket.socket:
+    """Start to listen where the registry says; requests wait until `serve` takes them.
+
+    Raises `ConfigurationError` when the port is taken.
+    """
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(registry.address)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"cannot listen on {registry.listen}: {error.strerror}",
+            effect="the simulated customs office was not started",
+            remedy="stop the program that uses the port, or name another in the registry's listen",
+        ) from None
+    return listener
+
+
+def serve(office: Office, listener: socket.socket) -> None:
+    """Answer requests until SIGTERM or SIGINT; those under way are finished first."""
+    # uvicorn raises the signal once more when it has stopped; these receive it, so that stopping is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopped)
+    config = uvicorn.Config(
+        application(office),
+        http="h11",
+        loop="asyncio",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=5,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _stopped(_number: int, _frame: object) -> None:
+    """The server has stopped already."""
+
+
+async def _describe(request: Request) -> Response:
+    if "wsdl" not in {name.lower() for name in request.query_params}:
+        return PlainTextResponse("POST a SOAP request here, or GET ?wsdl", status_code=405)
+    path = request.url.path
+    root = parse(files("connector.transport").joinpath("wsdl", _WSDL[path]).read_bytes())
+    for address in root.iter("{http://schemas.xmlsoap.org/wsdl/soap/}address"):
+        address.set("location", f"{request.url.scheme}://{request.url.netloc}{path}")
+    return Response(etree.tostring(root, xml_declaration=True, encoding="UTF-8"), media_type="text/xml")
+
+
+def _answer(service: Callable[[Office, bytes], bytes], office: Office, body: bytes) -> Response:
+    try:
+        return Response(service(office, body), media_type="text/xml")
+    except UnreadableMessage as error:
+        return Response(soap.write_fault(error.cause), status_code=500, media_type="text/xml")
+
+
+def _receive(office: Office, body: bytes) -> bytes:
+    call = soap.read_call(body, arguments_namespace="")
+    if (call.namespace, call.operation) != (soap.RECEIVE, "receive"):
+        raise UnreadableMessage(f"there is no operation {call.operation} in {call.namespace}")
+    return soap.write_received(office.receive(body, _text(call, "content")))
+
+
+def _ask(office: Office, body: bytes) -> bytes:
+    call = soap.read_call(body, arguments_namespace=soap.RECEIPTS)
+    operation = _OPERATIONS.get(call.operation) if call.namespace == soap.RECEIPTS else None
+    if operation is None:
+        raise UnreadableMessage(f"there is no operation {call.operation} in {call.namespace}")
+    return soap.write_response(call.operation, operation(office, call))
+
+
+def _fetch_receipts(office: Office, call: Call) -> Parts:
+    issued, more = office.fetch_receipts(
+        _text(call, "dxpId"), after=_number(call, "afterSequence"), at_most=_count(call)
+    )
+    for one in issued:
+        yield "item", [("sequence", str(one.sequence)), ("content", one.content)]
+    yield "more", str(more).lower()
+
+
+def _query_message(office: Office, call: Call) -> Parts:
+    found = office.find_message(_text(call, "dxpId"), _text(call, "copMsgId"))
+    yield "known", str(found is not None).lower()
+    if found:
+        yield "receivedAt", moment(found.received_at).isoformat(timespec="milliseconds")
+        yield "dataDigest", found.digest
+        for status in found.statuses:
+            yield "latestStatus", status
+
+
+def _query_documents(office: Office, call: Call) -> Parts:
+    found, more = office.find_documents(
+        DocumentQuery(
+            dxp_id=_text(call, "dxpId"),
+            document_type=_text(call, "messageType").removesuffix("Message"),
+            received_from=_moment(call, "from"),
+            received_to=_moment(call, "to"),
+            after_key=call.arguments.get("afterKey", ""),
+            at_most=_count(call),
+        )
+    )
+    for one in found:
+        yield "document", [("businessKey", one.business_key), ("digest", one.digest), ("status", one.status)]
+    yield "more", str(more).lower()
+
+
+_OPERATIONS: Mapping[str, Callable[[Office, Call], Parts]] = {
+    "fetchReceipts": _fetch_receipts,
+    "queryMessage": _query_message,
+    "queryDocuments": _query_documents,
+}
+
+
+def _text(call: Call, name: str) -> str:
+    try:
+        return call.arguments[name]
+    except KeyError:
+        raise UnreadableMessage(f"{call.operation} needs {name}") from None
+
+
+def _number(call: Call, name: str) -> int:
+    try:
+        return int(_text(call, name))
+    except ValueError:
+        raise UnreadableMessage(f"{name} is no whole number") from None
+
+
+def _count(call: Call) -> int:
+    return max(1, min(_number(call, "maxCount"), _MOST_ITEMS))
+
+
+def _moment(call: Call, name: str) -> int | None:
+    text = call.arguments.get(name)
+    if text is None:
+        return None
+    try:
+        read = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UnreadableMessage(f"{name} is no xs:dateTime") from None
+    if read.tzinfo is None:
+        raise UnreadableMessage(f"{name} has no time zone")
+    return milliseconds(read)

@@ -1,0 +1,177 @@
+"""Read-only connections to the databases of an enterprise.
+
+Three defences keep us from writing: the connection or transaction is read only in the database itself, every query is
+wrapped in a SELECT of ours, and the account needs no right but SELECT. A transaction sees one state of the database, so
+a record and its lines belong together.
+
+Drivers are told to hand times over as text. The text compares in the database exactly as it was written, a time beyond
+Python's years spoils its own row only, and one function reads all of them (see ``values``).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import NullPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from connector.config import secret
+from connector.errors import ConfigurationError, SourceUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import URL, Connection, Engine
+
+    from connector.config import SourceSettings
+
+CONNECT_SECONDS = 10
+QUERY_SECONDS = 300
+"""A first pass over a large table without an index may take minutes; nothing may take for ever."""
+
+
+class SourceDatabase:
+    """One ``[sources.NAME]`` of the configuration. Safe to share between threads.
+
+    Raises `ConfigurationError` for an address it does not know. A MySQL TIMESTAMP is read in the source's zone; where
+    that zone has summer time, the server needs its zone tables (``mysql_tzinfo_to_sql``).
+    """
+
+    def __init__(self, name: str, settings: SourceSettings) -> None:
+        self.name = name
+        self.zone = ZoneInfo(settings.timezone)
+        self._password = secret(settings.password, settings.password_file)
+        try:
+            self._url = make_url(settings.url).set(password=self._password)
+            self._engine = _TECHNOLOGIES[self._url.drivername](self._url, self.zone)
+        except (KeyError, ArgumentError):
+            raise ConfigurationError(
+                f"sources.{name}.url: {settings.url} is no address of a database this connector reads",
+                effect="nothing was started",
+                remedy=f"begin it with one of {', '.join(f'{driver}://' for driver in _TECHNOLOGIES)}",
+            ) from None
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                f"sources.{name}.url: the driver {error.name} is not installed",
+                effect="nothing was started",
+                remedy="install the connector with the extra mysql or postgresql",
+            ) from None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One read-only transaction. Raises `SourceUnreachable` for whatever the database says instead of answering."""
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                yield connection
+        except SQLAlchemyError as error:
+            raise self._unreachable(error) from None
+
+    def close(self) -> None:
+        """Close idle connections; those in use are closed when they are given back."""
+        self._engine.dispose()
+
+    def _unreachable(self, error: SQLAlchemyError) -> SourceUnreachable:
+        said = str(error.orig if isinstance(error, DBAPIError) else error).strip()
+        if self._password:
+            said = said.replace(self._password, "***")
+        address = self._url.render_as_string(hide_password=True)
+        asked = isinstance(error, DBAPIError) and error.statement is not None and not error.connection_invalidated
+        return SourceUnreachable(
+            f"source {self.name} ({address}) {'refuses the query' if asked else 'cannot be reached'}: {said}",
+            effect="nothing new was collected; what was collected before is still sent",
+            remedy="check the query in the records file and that the account may SELECT what it reads"
+            if asked
+            else f"check [sources.{self.name}], its password file and that the database answers",
+        )
+
+
+def _sqlite(url: URL, _zone: ZoneInfo) -> Engine:
+    address = f"{Path(url.database or '').absolute().as_uri()}?mode=ro"
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            address, uri=True, isolation_level=None, check_same_thread=False, timeout=CONNECT_SECONDS
+        )
+        # Text that is no UTF-8 must spoil its own row, not the whole answer.
+        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    _begin_with(engine, "BEGIN")
+    return engine
+
+
+def _mysql(url: URL, zone: ZoneInfo) -> Engine:
+    # The driver is an extra, so it is imported where it is needed; it comes without type information.
+    converters = import_module("pymysql.converters")
+    kinds = import_module("pymysql.constants.FIELD_TYPE")
+    as_text = {kinds.DATETIME, kinds.TIMESTAMP, kinds.DATE}
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": QUERY_SECONDS,
+            "conv": {kind: convert for kind, convert in converters.conversions.items() if kind not in as_text},
+        },
+    )
+
+    @event.listens_for(engine, "connect")
+    def _session(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute("SET time_zone = %s", (_mysql_zone(zone),))
+
+    return engine
+
+
+def _mysql_zone(zone: ZoneInfo) -> str:
+    """The offset where the zone has one only: a name needs zone tables, which few servers have."""
+    months = [datetime(year, month, 1, tzinfo=zone) for year in range(2000, 2040) for month in (1, 7)]
+    offsets = {f"{moment:%z}" for moment in months}
+    (offset, *others) = offsets
+    return zone.key if others else f"{offset[:3]}:{offset[3:]}"
+
+
+def _postgresql(url: URL, zone: ZoneInfo) -> Engine:
+    from psycopg.types.string import TextLoader  # noqa: PLC0415 - the driver is an extra
+
+    engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _session(connection: Any, _record: object) -> None:
+        for kind in ("timestamp", "timestamptz", "date", "uuid"):
+            connection.adapters.register_loader(kind, TextLoader)
+
+    # Settings of the transaction, not of the session, so that they hold behind a pooler too.
+    _begin_with(
+        engine,
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        f"SET LOCAL TIME ZONE '{zone.key}'",
+        "SET LOCAL datestyle = 'ISO'",
+        f"SET LOCAL statement_timeout = '{QUERY_SECONDS}s'",
+    )
+    return engine
+
+
+def _begin_with(engine: Engine, *statements: str) -> None:
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+_TECHNOLOGIES: dict[str, Callable[[URL, ZoneInfo], Engine]] = {
+    "sqlite": _sqlite,
+    "mysql+pymysql": _mysql,
+    "mariadb+pymysql": _mysql,
+    "postgresql+psycopg": _postgresql,
+}
+"""How to open each technology, by the beginning of its address."""

@@ -1,0 +1,149 @@
+"""Records as they were collected: every version is kept, the newest of each key waits until it has been prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
+
+from connector.messages.records import SourceKey, SourceRecord, digest
+from connector.sources.interface import Cursor
+from connector.storage.sources import SOURCE_CURSORS, SOURCE_RECORDS
+
+_KEYS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecord:
+    """A version of a record, with the number it has here."""
+
+    id: int
+    version: int
+    record: SourceRecord
+
+
+def read_cursor(connection: Connection, collection: str) -> Cursor | None:
+    """How far the collection has been read; None before the first page."""
+    row = connection.execute(select(SOURCE_CURSORS).where(SOURCE_CURSORS.c.collection == collection)).one_or_none()
+    return Cursor(changed_at=row.changed_at, key=row.key) if row else None
+
+
+def move_cursor(transaction: Connection, collection: str, cursor: Cursor) -> None:
+    """Remember how far the collection has been read."""
+    moved = transaction.execute(
+        update(SOURCE_CURSORS)
+        .where(SOURCE_CURSORS.c.collection == collection)
+        .values(changed_at=cursor.changed_at, key=cursor.key)
+    )
+    if moved.rowcount == 0:
+        transaction.execute(
+            insert(SOURCE_CURSORS).values(collection=collection, changed_at=cursor.changed_at, key=cursor.key)
+        )
+
+
+def store(transaction: Connection, records: Sequence[SourceRecord], *, now: datetime) -> list[tuple[SourceRecord, int]]:
+    """Store the records that differ from the newest version of their key; each of these with its version."""
+    newest = _newest_versions(transaction, {record.key for record in records})
+    rows, stored = [], []
+    for record in records:
+        body = record.to_json()
+        fingerprint = digest(body)
+        version, known = newest.get(record.key, (0, ""))
+        if fingerprint == known:
+            continue
+        newest[record.key] = (version + 1, fingerprint)
+        rows.append(
+            {
+                "collection": record.key.collection,
+                "key": record.key.key,
+                "version": version + 1,
+                "digest": fingerprint,
+                "changed_at": record.changed_at,
+                "body": body,
+                "collected_at": now,
+                "state": "waiting",
+            }
+        )
+        stored.append((record, version + 1))
+    if rows:
+        _supersede(transaction, rows)
+        transaction.execute(insert(SOURCE_RECORDS), rows)
+    return stored
+
+
+def waiting(connection: Connection, collection: str, *, after: int, at_most: int) -> list[StoredRecord]:
+    """Records not prepared yet, in the order they were stored, from above the number ``after``."""
+    query = (
+        select(SOURCE_RECORDS)
+        .where(
+            SOURCE_RECORDS.c.state == "waiting",
+            SOURCE_RECORDS.c.collection == collection,
+            SOURCE_RECORDS.c.id > after,
+        )
+        .order_by(SOURCE_RECORDS.c.id)
+        .limit(at_most)
+    )
+    return [
+        StoredRecord(
+            id=row.id,
+            version=row.version,
+            record=SourceRecord.from_json(SourceKey(collection=row.collection, key=row.key), row.changed_at, row.body),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def mark_prepared(transaction: Connection, ids: Iterable[int]) -> None:
+    """These versions have become documents or quarantine entries, or changed nothing."""
+    chosen = [{"chosen": number} for number in ids]
+    if chosen:
+        statement = update(SOURCE_RECORDS).where(SOURCE_RECORDS.c.id == bindparam("chosen")).values(state="prepared")
+        transaction.execute(statement, chosen)
+
+
+def wait_again(transaction: Connection, keys: Iterable[SourceKey]) -> None:
+    """Have the newest version of these records prepared once more."""
+    for key in keys:
+        this_key = and_(SOURCE_RECORDS.c.collection == key.collection, SOURCE_RECORDS.c.key == key.key)
+        newest = select(func.max(SOURCE_RECORDS.c.version)).where(this_key).scalar_subquery()
+        transaction.execute(
+            update(SOURCE_RECORDS).where(this_key, SOURCE_RECORDS.c.version == newest).values(state="waiting")
+        )
+
+
+def key_of(connection: Connection, record_id: int) -> SourceKey:
+    """Which source record a stored version belongs to."""
+    row = connection.execute(
+        select(SOURCE_RECORDS.c.collection, SOURCE_RECORDS.c.key).where(SOURCE_RECORDS.c.id == record_id)
+    ).one()
+    return SourceKey(collection=row.collection, key=row.key)
+
+
+def _newest_versions(connection: Connection, keys: set[SourceKey]) -> dict[SourceKey, tuple[int, str]]:
+    found: dict[SourceKey, tuple[int, str]] = {}
+    ordered = sorted(keys, key=lambda key: (key.collection, key.key))
+    table = SOURCE_RECORDS.c
+    for start in range(0, len(ordered), _KEYS_AT_ONCE):
+        some = ordered[start : start + _KEYS_AT_ONCE]
+        query = (
+            select(table.collection, table.key, table.version, table.digest)
+            .where(table.collection.in_({key.collection for key in some}), table.key.in_([key.key for key in some]))
+            .order_by(table.version)
+        )
+        for row in connection.execute(query):
+            found[SourceKey(collection=row.collection, key=row.key)] = (row.version, row.digest)
+    return found
+
+
+def _supersede(transaction: Connection, rows: Sequence[dict[str, object]]) -> None:
+    renewed = [{"a": row["collection"], "b": row["key"]} for row in rows if row["version"] != 1]
+    if renewed:
+        table = SOURCE_RECORDS.c
+        transaction.execute(
+            update(SOURCE_RECORDS)
+            .where(table.collection == bindparam("a"), table.key == bindparam("b"), table.state == "waiting")
+            .values(state="superseded"),
+            renewed,
+        )

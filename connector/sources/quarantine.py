@@ -1,0 +1,161 @@
+"""Source records that gave no document of one message type, each with its reasons: they wait and stop no others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from connector.messages.records import SourceKey
+from connector.storage.sources import QUARANTINE
+
+CHANGED_WHILE_OPEN = "changed_while_open"
+"""The row changed while customs has not answered about what was sent; tried again when it has."""
+CHANGED_AFTER_ACCEPTANCE = "changed_after_acceptance"
+"""The row changed although customs accepted the document; only an operator may change it there."""
+UNREADABLE = "unreadable"
+"""The row itself does not fit what its records file declares."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """One record that waits, for one message type."""
+
+    record_id: int | None
+    """The stored version; None for a row that could not even be read."""
+    key: SourceKey
+    type: str
+    business_key: str = ""
+    waybill: str = ""
+    export_list: str = ""
+    reason: str
+    """The first fault's code."""
+    faults: Sequence[Mapping[str, str]]
+    """Each {code, field, text}."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting(Held):
+    """One record that waits, as it stands in the quarantine."""
+
+    id: int
+    since: datetime
+
+
+def hold(transaction: Connection, held: Sequence[Held], *, now: datetime) -> None:
+    """Put records in quarantine; an earlier entry of the same record and type ends."""
+    if not held:
+        return
+    release(transaction, {(one.key, one.type) for one in held}, now=now)
+    transaction.execute(
+        insert(QUARANTINE),
+        [
+            {
+                "record_id": one.record_id,
+                "collection": one.key.collection,
+                "key": one.key.key,
+                "type": one.type,
+                "business_key": one.business_key,
+                "waybill": one.waybill,
+                "export_list": one.export_list,
+                "reason": one.reason,
+                "faults": _faults(one),
+                "since": now,
+            }
+            for one in held
+        ],
+    )
+
+
+def release(transaction: Connection, left: Iterable[tuple[SourceKey, str]], *, now: datetime) -> int:
+    """End the entries of these records and types; how many there were."""
+    chosen = [{"a": key.collection, "b": key.key, "c": message_type} for key, message_type in left]
+    if not chosen:
+        return 0
+    table = QUARANTINE.c
+    statement = (
+        update(QUARANTINE)
+        .where(
+            table.collection == bindparam("a"),
+            table.key == bindparam("b"),
+            table.type == bindparam("c"),
+            table.resolved_at.is_(None),
+        )
+        .values(resolved_at=now)
+    )
+    return transaction.execute(statement, chosen).rowcount
+
+
+def held_among(connection: Connection, keys: Sequence[SourceKey]) -> set[tuple[SourceKey, str]]:
+    """Which of these records wait, and for which message types."""
+    table = QUARANTINE.c
+    rows = connection.execute(
+        select(table.collection, table.key, table.type).where(
+            table.resolved_at.is_(None), table.key.in_([key.key for key in keys])
+        )
+    )
+    wanted = set(keys)
+    found = {(SourceKey(collection=row.collection, key=row.key), row.type) for row in rows}
+    return {pair for pair in found if pair[0] in wanted}
+
+
+def not_yet_held(connection: Connection, held: Sequence[Held]) -> list[Held]:
+    """Those that do not wait already for the very same reason: a row that stays wrong is recorded once."""
+    table = QUARANTINE.c
+    rows = connection.execute(
+        select(table.collection, table.key, table.type, table.faults).where(
+            table.resolved_at.is_(None), table.key.in_([one.key.key for one in held])
+        )
+    )
+    known = {(row.collection, row.key, row.type, row.faults) for row in rows}
+    return [one for one in held if (one.key.collection, one.key.key, one.type, _faults(one)) not in known]
+
+
+def held_for_answer(connection: Connection, documents: Sequence[tuple[str, str]]) -> list[SourceKey]:
+    """Records that wait because these documents, given as (type, business key), were unanswered."""
+    table = QUARANTINE.c
+    rows = connection.execute(
+        select(table.collection, table.key, table.type, table.business_key).where(
+            table.resolved_at.is_(None),
+            table.reason == CHANGED_WHILE_OPEN,
+            table.business_key.in_([key for _, key in documents]),
+        )
+    )
+    answered = set(documents)
+    return [
+        SourceKey(collection=row.collection, key=row.key) for row in rows if (row.type, row.business_key) in answered
+    ]
+
+
+def waiting_entries(connection: Connection) -> list[Waiting]:
+    """Everything that waits, oldest first."""
+    rows = connection.execute(select(QUARANTINE).where(QUARANTINE.c.resolved_at.is_(None)).order_by(QUARANTINE.c.id))
+    return [
+        Waiting(
+            id=row.id,
+            record_id=row.record_id,
+            key=SourceKey(collection=row.collection, key=row.key),
+            type=row.type,
+            business_key=row.business_key,
+            waybill=row.waybill,
+            export_list=row.export_list,
+            reason=row.reason,
+            faults=json.loads(row.faults),
+            since=row.since,
+        )
+        for row in rows
+    ]
+
+
+def count_waiting(connection: Connection) -> int:
+    """How many entries wait."""
+    return connection.execute(
+        select(func.count()).select_from(QUARANTINE).where(QUARANTINE.c.resolved_at.is_(None))
+    ).scalar_one()
+
+
+def _faults(held: Held) -> str:
+    return json.dumps([dict(fault) for fault in held.faults], ensure_ascii=False)

@@ -1,0 +1,105 @@
+"""One query of a records file: wrapped in a SELECT of ours, its columns compared, its rows converted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, column, literal_column, select, text
+from sqlalchemy.types import NullType
+
+from connector.errors import SourceChanged
+from connector.sources.values import Misfit, read_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import BindParameter, ColumnElement, Connection, Select
+
+    from connector.messages.records import Row, Value
+    from connector.sources.values import ColumnType
+
+KEYS_AT_ONCE = 500
+"""Values in one IN list. Databases limit the parameters of a statement; the strictest we know allows 999."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRow:
+    """One row as it came and as it was read."""
+
+    raw: Mapping[str, Any]
+    row: Row
+    """The values of the declared types; one that does not fit stands as it came, as text if it is no number."""
+    misfits: Mapping[str, str]
+    """Column -> why its value does not fit."""
+
+
+class Query:
+    """A query with its declared columns. ``name`` tells a person which one, e.g. ``lookups.export_list``."""
+
+    def __init__(self, name: str, query: str, columns: Mapping[str, ColumnType], zone: ZoneInfo) -> None:
+        self._name = name
+        self._columns = columns
+        self._zone = zone
+        # The line end keeps a closing comment of the query from swallowing our bracket.
+        inner = text(query + "\n")
+        if "keys" in inner.compile().params:
+            inner = inner.bindparams(bindparam("keys", expanding=True, type_=NullType()))
+        self._answer = inner.columns(*(column(name) for name in columns)).subquery("answer")
+
+    def column(self, name: str) -> ColumnElement[Any]:
+        """A column of the answer, for conditions and order."""
+        return self._answer.c[name]
+
+    def select(self, *conditions: ColumnElement[bool]) -> Select[Any]:
+        """All columns the answer has, whatever was declared, where the conditions hold."""
+        return select(literal_column("*")).select_from(self._answer).where(*conditions)
+
+    def rows(self, connection: Connection, statement: Select[Any], **parameters: object) -> list[ReadRow]:
+        """Run it. Raises `SourceChanged` if the answer has other columns than declared."""
+        result = connection.execute(statement, parameters)
+        names = tuple(result.keys())
+        if sorted(names) != sorted(self._columns):
+            raise SourceChanged(
+                f"{self._name}: the query answers with the columns {', '.join(names)};"
+                f" declared are {', '.join(self._columns)}",
+                effect="nothing new was collected",
+                remedy="make the query and the columns of the records file agree",
+            )
+        return [self._read(dict(zip(names, values, strict=True))) for values in result]
+
+    def rows_for(self, connection: Connection, statement: Select[Any], keys: Iterable[Value]) -> Iterator[ReadRow]:
+        """The rows of all keys, asked for in lists the database can take."""
+        wanted = list(keys)
+        for start in range(0, len(wanted), KEYS_AT_ONCE):
+            yield from self.rows(connection, statement, keys=wanted[start : start + KEYS_AT_ONCE])
+
+    def _read(self, raw: dict[str, Any]) -> ReadRow:
+        row: dict[str, Value] = {}
+        misfits: dict[str, str] = {}
+        for name, kind in self._columns.items():
+            try:
+                row[name] = read_value(raw[name], kind, self._zone)
+            except Misfit as misfit:
+                row[name] = raw[name] if isinstance(raw[name], int | float | Decimal) else _shown(raw[name])
+                misfits[name] = f"column {name} {misfit}"
+        return ReadRow(raw=raw, row=row, misfits=misfits)
+
+
+def parameter(name: str) -> BindParameter[Any]:
+    """A parameter whose type the database infers, so that a time written as text compares as a time."""
+    return bindparam(name, type_=NullType())
+
+
+def as_it_came(head: ReadRow, lines: Sequence[ReadRow]) -> str:
+    """A row and its lines as JSON for a person; text that is no UTF-8 shows its bytes."""
+    body = {"row": head.raw, "lines": [line.raw for line in lines]}
+    shown = json.dumps(body, default=_shown, ensure_ascii=False, sort_keys=True)
+    return shown.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _shown(value: object) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,242 @@
+"""The records file: which query finds the facts, what its columns hold, what else is looked up for them.
+
+::
+
+    records = "returns"                       # name of the collection
+    database = "warehouse"                    # [sources.warehouse] of the configuration
+    query = "SELECT o.id, o.order_no, o.update_time FROM wms_receipt_order o"
+    key = ["order_no"]                        # the business key of a record, for ever
+    changed = "update_time"                   # read in the order of this column
+    unique = "id"                             # breaks its ties; never twice in the answer
+    [columns]                                 # text | integer | decimal | time | date
+    id = "integer"
+    order_no = "text"
+    update_time = "time"
+
+    [lines]                                   # the rows below a record, found by its unique column
+    query = "SELECT d.order_id, d.sku_code FROM wms_receipt_order_detail d WHERE d.order_id IN :keys"
+    parent = "order_id"
+    columns = { order_id = "integer", sku_code = "text" }
+
+    [lookups.export_line]                     # rows of another table; :keys are the values of the first match
+    database = "archive"
+    query = "SELECT l.order_no, l.item_no, l.gnum FROM lines l WHERE l.order_no IN :keys"
+    match = { order_no = "record.order_no", item_no = "line.sku_code" }
+    columns = { order_no = "text", item_no = "text", gnum = "integer" }
+
+Every query is one SELECT that SQLite, MySQL/MariaDB and PostgreSQL read alike. A column that may be empty in the source
+and shall order the records needs a substitute in the query: ``COALESCE(o.update_time, o.create_time) AS update_time``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from sqlalchemy import text
+
+from connector.config import describe_fault, read_toml
+from connector.errors import ConfigurationError, MappingError
+from connector.messages.records import LookupShape, RecordShape
+from connector.sources.values import ColumnType
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from pydantic import ValidationInfo
+
+_KEY_TYPES = {ColumnType.TEXT, ColumnType.INTEGER}
+"""What joins, keys and ties may be of: types whose values have one form as text."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Columns = Annotated[dict[Name, ColumnType], Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LinesPart(_Part):
+    """``[lines]``: the rows below a record."""
+
+    columns: Columns
+    query: str
+    """Holds ``IN :keys``: the unique values of a page of records."""
+    parent: Name
+    """The column that equals the unique column of the record."""
+
+    @field_validator("query")
+    @classmethod
+    def _one_list(cls, query: str) -> str:
+        return _checked(query, {"keys"})
+
+    @field_validator("parent")
+    @classmethod
+    def _declared(cls, parent: str, info: ValidationInfo) -> str:
+        return _key_column(parent, info.data.get("columns"))
+
+
+class LookupPart(_Part):
+    """``[lookups.NAME]``: rows of another table, perhaps in another database."""
+
+    database: Name
+    columns: Columns
+    query: str
+    """Holds ``IN :keys``: the values of the first entry of ``match``."""
+    match: Annotated[dict[Name, Annotated[str, Field(pattern=r"^(record|line)\.\w+$")]], Field(min_length=1)]
+    """Column of the answer -> what it equals, ``record.COLUMN`` or ``line.COLUMN``; compared exactly, also where the
+    database itself ignores case."""
+
+    @field_validator("query")
+    @classmethod
+    def _one_list(cls, query: str) -> str:
+        return _checked(query, {"keys"})
+
+    @field_validator("match")
+    @classmethod
+    def _declared(cls, match: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        for column in match:
+            _key_column(column, info.data.get("columns"))
+        return match
+
+
+class RecordsFile(_Part):
+    """One parsed records file."""
+
+    records: Name
+    """Name of the collection, e.g. ``returns``."""
+    database: Name
+    columns: Columns
+    query: str
+    key: Annotated[list[Name], Field(min_length=1)]
+    changed: Name
+    unique: Name
+    page_size: Annotated[int, Field(ge=1, le=5000)] = 500
+    lines: LinesPart | None = None
+    lookups: dict[Name, LookupPart] = Field(default_factory=dict)
+
+    @field_validator("query")
+    @classmethod
+    def _no_parameters(cls, query: str) -> str:
+        return _checked(query, set())
+
+    @field_validator("key")
+    @classmethod
+    def _keys_declared(cls, key: list[str], info: ValidationInfo) -> list[str]:
+        for column in key:
+            _key_column(column, info.data.get("columns"))
+        return key
+
+    @field_validator("unique")
+    @classmethod
+    def _unique_declared(cls, unique: str, info: ValidationInfo) -> str:
+        return _key_column(unique, info.data.get("columns"))
+
+    @field_validator("changed")
+    @classmethod
+    def _changed_declared(cls, changed: str, info: ValidationInfo) -> str:
+        columns: Mapping[str, ColumnType] | None = info.data.get("columns")
+        if columns is not None and columns.get(changed) is not ColumnType.TIME:
+            raise ValueError(f"names {changed!r}, which [columns] does not declare as a time")
+        return changed
+
+    @field_validator("lines")
+    @classmethod
+    def _lines_joined(cls, lines: LinesPart | None, info: ValidationInfo) -> LinesPart | None:
+        columns: Mapping[str, ColumnType] = info.data.get("columns") or {}
+        kind = columns.get(info.data.get("unique", ""))
+        if lines and kind and lines.columns[lines.parent] is not kind:
+            raise ValueError(f"declares parent as {lines.columns[lines.parent]}, but the unique column is {kind}")
+        return lines
+
+    @field_validator("lookups")
+    @classmethod
+    def _references_known(cls, lookups: dict[str, LookupPart], info: ValidationInfo) -> dict[str, LookupPart]:
+        lines: LinesPart | None = info.data.get("lines")
+        offered: dict[str, Mapping[str, ColumnType] | None]
+        offered = {"record": info.data.get("columns"), "line": lines.columns if lines else {}}
+        faults = [
+            f"{name}: {reference!r} is no text or integer column"
+            for name, lookup in lookups.items()
+            for reference in lookup.match.values()
+            for part, column in [reference.split(".")]
+            if (columns := offered[part]) is not None and columns.get(column) not in _KEY_TYPES
+        ]
+        if faults:
+            raise ValueError("refer to unknown columns: " + "; ".join(faults))
+        return lookups
+
+    @property
+    def shape(self) -> RecordShape:
+        """What the records offer to mappings."""
+        return RecordShape(
+            collection=self.records,
+            columns=frozenset(self.columns),
+            line_columns=frozenset(self.lines.columns if self.lines else ()),
+            lookups={
+                name: LookupShape(columns=frozenset(lookup.columns), match=tuple(lookup.match.values()))
+                for name, lookup in self.lookups.items()
+            },
+        )
+
+    @model_validator(mode="after")
+    def _databases_allowed(self, info: ValidationInfo) -> Self:
+        known: Collection[str] = (info.context or {})["databases"]
+        used = {"database": self.database} | {f"lookups.{name}": part.database for name, part in self.lookups.items()}
+        unknown = [f"{place} names {name!r}" for place, name in used.items() if name not in known]
+        if unknown:
+            raise ValueError(f"{'; '.join(unknown)}; the configuration has {', '.join(sorted(known)) or 'no sources'}")
+        return self
+
+
+def load_records(folder: Path, databases: Collection[str]) -> Mapping[str, RecordsFile]:
+    """Every records file of a folder, by collection; a file with the key ``message`` is a mapping of its records.
+
+    databases: names of the ``[sources.NAME]`` tables. Raises `MappingError` naming every fault of every file.
+    """
+    found: dict[str, RecordsFile] = {}
+    faults: list[str] = []
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            document = read_toml(path)
+        except ConfigurationError as error:
+            faults.append(error.cause)
+            continue
+        if "records" not in document or "message" in document:
+            continue
+        parsed, wrong = _parse(path, document, databases)
+        faults += wrong
+        if parsed and parsed.records in found:
+            faults.append(f"{path}: records {parsed.records!r} is declared in another file too")
+        if parsed:
+            found[parsed.records] = parsed
+    if not found and not faults:
+        faults.append(f"{folder}: holds no records file, a .toml file with the key records")
+    if faults:
+        raise MappingError("\n".join(faults), effect="nothing was started", remedy="correct the files and try again")
+    return found
+
+
+def _parse(path: Path, document: dict[str, Any], databases: Collection[str]) -> tuple[RecordsFile | None, list[str]]:
+    try:
+        return RecordsFile.model_validate(document, context={"databases": databases}), []
+    except ValidationError as error:
+        source = path.read_text("utf-8")
+        return None, [describe_fault(path, source, at["loc"], at["msg"], at["type"]) for at in error.errors()]
+
+
+def _checked(query: str, expected: set[str]) -> str:
+    if query.rstrip().endswith(";"):
+        raise ValueError("ends in a semicolon; leave it out, the query becomes part of a larger one")
+    found = set(text(query).compile().params)
+    if found != expected:
+        wanted = "needs `IN :keys`, and no other parameter" if expected else "takes no parameters"
+        raise ValueError(f"{wanted}; it has {', '.join(f':{name}' for name in sorted(found)) or 'none'}")
+    return query
+
+
+def _key_column(column: str, columns: Mapping[str, ColumnType] | None) -> str:
+    if columns is not None and columns.get(column) not in _KEY_TYPES:
+        raise ValueError(f"names {column!r}, which its columns do not declare as text or integer")
+    return column

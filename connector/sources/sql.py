@@ -1,0 +1,195 @@
+"""`SqlSource`: records, their lines and their lookups from the enterprise's databases.
+
+Pages follow (change time, unique column), the two values a `Cursor` holds. The next page is asked for in two queries,
+the rest of the last change time and then the later ones: each is one range of an index on both columns, in every
+database, and no row is read twice however many share one change time.
+
+What can go wrong with a row stays with it: values that do not fit, an empty key, a missing change time make an
+`UnreadableRow`. What is wrong with all of them, columns that differ or a unique column that is not, raises
+`SourceChanged`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from connector.errors import SourceChanged
+from connector.messages.records import SourceKey, SourceRecord
+from connector.sources.interface import Cursor, Page, UnreadableRow
+from connector.sources.lookups import Lookup
+from connector.sources.query import Query, ReadRow, as_it_came, parameter
+from connector.sources.values import ColumnType, is_unicode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from connector.messages.records import Lookups, RecordShape, Value
+    from connector.sources.database import SourceDatabase
+    from connector.sources.records_file import RecordsFile
+
+TIMELESS_AT_MOST = 1000
+"""Rows without a change time that one pass names; where there are more, it says so."""
+
+
+class SqlSource:
+    """One collection, read through SQL; see `connector.sources.interface.RecordSource`."""
+
+    def __init__(self, records: RecordsFile, databases: Mapping[str, SourceDatabase]) -> None:
+        self._file = records
+        self._database = databases[records.database]
+        self._heads = Query(records.records, records.query, records.columns, self._database.zone)
+        self._lines = (
+            Query(f"{records.records} lines", records.lines.query, records.lines.columns, self._database.zone)
+            if records.lines
+            else None
+        )
+        self._lookups = {name: Lookup(name, part, databases[part.database]) for name, part in records.lookups.items()}
+
+    @property
+    def shape(self) -> RecordShape:
+        """What its records offer to mappings."""
+        return self._file.shape
+
+    def page(self, after: Cursor | None) -> Page:
+        """The next page of changed records, at most the page size of the records file."""
+        size = self._file.page_size
+        with self._database.reading() as connection:
+            found = self._following(connection, after, size + 1)
+            self._refuse_repeats(found)
+            heads, more = found[:size], len(found) > size
+            results = self._complete(connection, heads)
+            if not more:
+                results += self._timeless(connection)
+        return Page(
+            records=tuple(result for result in results if isinstance(result, SourceRecord)),
+            cursor=self._cursor(heads[-1]) if heads else after,
+            more=more,
+            unreadable=tuple(result for result in results if isinstance(result, UnreadableRow)),
+        )
+
+    def look_up(self, names: Sequence[str], records: Sequence[SourceRecord]) -> Lookups:
+        """The named lookups for these records, one query for each lookup (one for each 500 keys).
+
+        A value of an answer that does not fit its type is handed on as it came, for the mapping to refuse; a number in
+        a text column raises `SourceChanged`, because its leading zeros are lost in every row.
+        """
+        return {name: self._lookups[name].find(records) for name in names}
+
+    def current(self, key: SourceKey) -> SourceRecord | UnreadableRow | None:
+        """The record as it stands in the source now, or None when it is gone; the newest where a key stands twice."""
+        wanted = self._key_values(key.key)
+        if wanted is None:
+            return None
+        changed, unique = self._order
+        conditions = [self._heads.column(name) == parameter(f"key_{name}") for name in wanted]
+        statement = self._heads.select(*conditions).order_by(changed.desc(), unique.desc())
+        with self._database.reading() as connection:
+            found = self._heads.rows(connection, statement, **{f"key_{name}": wanted[name] for name in wanted})
+            # The database may compare without regard to case; the key is exact.
+            same = [head for head in found if all(head.row[name] == wanted[name] for name in wanted)]
+            return next(iter(self._complete(connection, same[:1])), None)
+
+    @property
+    def _order(self) -> tuple[Any, Any]:
+        return self._heads.column(self._file.changed), self._heads.column(self._file.unique)
+
+    def _following(self, connection: Connection, after: Cursor | None, at_most: int) -> list[ReadRow]:
+        changed, unique = self._order
+        if after is None:
+            first = self._heads.select(changed.is_not(None)).order_by(changed, unique).limit(at_most)
+            return self._heads.rows(connection, first)
+        at, key = json.loads(after.changed_at), json.loads(after.key)
+        same = self._heads.select(changed == parameter("at"), unique > parameter("key")).order_by(unique)
+        rows = self._heads.rows(connection, same.limit(at_most), at=at, key=key)
+        if len(rows) < at_most:
+            later = self._heads.select(changed > parameter("at")).order_by(changed, unique)
+            rows += self._heads.rows(connection, later.limit(at_most - len(rows)), at=at)
+        return rows
+
+    def _cursor(self, head: ReadRow) -> Cursor:
+        changed, unique = head.raw[self._file.changed], head.row[self._file.unique]
+        return Cursor(changed_at=json.dumps(changed, ensure_ascii=False), key=json.dumps(unique, ensure_ascii=False))
+
+    def _refuse_repeats(self, heads: Sequence[ReadRow]) -> None:
+        changed, unique = self._file.changed, self._file.unique
+        seen: set[Value] = set()
+        for head in heads:
+            value = head.row[unique]
+            if value is None or value in seen or unique in head.misfits:
+                self._refuse(f"{unique} must name every row once and the query gives {value!a}")
+            if not isinstance(head.raw[changed], str | int | float) or not is_unicode(str(head.raw[changed])):
+                self._refuse(f"{changed} must order the rows and the query gives {head.raw[changed]!a}")
+            seen.add(value)
+
+    def _refuse(self, cause: str) -> NoReturn:
+        raise SourceChanged(
+            f"{self._file.records}: {cause}",
+            effect="nothing new was collected, because records could be lost between two pages",
+            remedy="correct the query of the records file (often a join that repeats rows), or name another column",
+        )
+
+    def _complete(self, connection: Connection, heads: Sequence[ReadRow]) -> list[SourceRecord | UnreadableRow]:
+        lines: dict[Value, list[ReadRow]] = defaultdict(list)
+        if self._lines and self._file.lines and heads:
+            parent = self._file.lines.parent
+            ordered = self._lines.select().order_by(*(self._lines.column(name) for name in self._file.lines.columns))
+            for line in self._lines.rows_for(connection, ordered, [head.row[self._file.unique] for head in heads]):
+                lines[line.row[parent]].append(line)
+        return [self._record(head, lines[head.row[self._file.unique]]) for head in heads]
+
+    def _timeless(self, connection: Connection) -> list[SourceRecord | UnreadableRow]:
+        changed, unique = self._order
+        statement = self._heads.select(changed.is_(None)).order_by(unique).limit(TIMELESS_AT_MOST + 1)
+        heads = self._heads.rows(connection, statement)
+        results = self._complete(connection, heads[:TIMELESS_AT_MOST])
+        if len(heads) > TIMELESS_AT_MOST:
+            key = SourceKey(collection=self._file.records, key=f"{self._file.changed} empty")
+            reason = f"more than {TIMELESS_AT_MOST} rows: {self._timeless_reason}"
+            results.append(UnreadableRow(key=key, reason=reason, row="{}"))
+        return results
+
+    @property
+    def _timeless_reason(self) -> str:
+        name = self._file.changed
+        return f"column {name} is empty, so the row has no place in the order of changes; COALESCE it in the query"
+
+    def _record(self, head: ReadRow, lines: Sequence[ReadRow]) -> SourceRecord | UnreadableRow:
+        key, faults = self._key_of(head)
+        faults += head.misfits.values()
+        faults += [
+            f"line {number}: {misfit}" for number, line in enumerate(lines, 1) for misfit in line.misfits.values()
+        ]
+        changed_at = head.row[self._file.changed]
+        if changed_at is None:
+            faults.append(self._timeless_reason)
+        if faults or not isinstance(changed_at, datetime):
+            return UnreadableRow(key=key, reason="; ".join(faults), row=as_it_came(head, lines))
+        return SourceRecord(key=key, changed_at=changed_at, row=head.row, lines=tuple(line.row for line in lines))
+
+    def _key_of(self, head: ReadRow) -> tuple[SourceKey, list[str]]:
+        columns = self._file.key
+        faults = [f"column {name} is empty but part of the key" for name in columns if head.row[name] in {None, ""}]
+        if len(columns) > 1:
+            faults += [
+                f"column {name} holds the / that separates key parts" for name in columns if "/" in str(head.row[name])
+            ]
+        unreadable = faults or any(name in head.misfits for name in columns)
+        unique = self._file.unique
+        key = f"{unique}={head.row[unique]}" if unreadable else "/".join(str(head.row[name]) for name in columns)
+        return SourceKey(collection=self._file.records, key=key), faults
+
+    def _key_values(self, key: str) -> dict[str, Value] | None:
+        columns = self._file.key
+        parts = [key] if len(columns) == 1 else key.split("/")
+        try:
+            return {
+                name: int(part) if self._file.columns[name] is ColumnType.INTEGER else part
+                for name, part in zip(columns, parts, strict=True)
+            }
+        except ValueError:
+            return None

@@ -1,0 +1,69 @@
+"""Fixtures for every folder of tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from connector.config import SigningSettings
+from connector.messages.namespaces import CEB, XSI, tag
+from connector.messages.parser import Element
+from connector.signing.keyfiles import FileKey, load_key
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """Published facts and samples, kept beside the repository; never part of it."""
+    folder = Path(os.environ.get("CONNECTOR_REFERENCE", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"no reference material in {folder}; set CONNECTOR_REFERENCE")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def development_pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what certs/make_development_pki.py writes."""
+    folder = tmp_path_factory.mktemp("pki")
+    subprocess.run([sys.executable, ROOT / "certs/make_development_pki.py", folder], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def signing_key(development_pki: Path) -> FileKey:
+    """The enterprise key of the development PKI."""
+    settings = SigningSettings(
+        key_file=development_pki / "enterprise.key.pem", certificate_file=development_pki / "enterprise.crt.pem"
+    )
+    return load_key(settings, now=datetime.now(UTC))
+
+
+@pytest.fixture(scope="session")
+def unsigned_message() -> Callable[..., Element]:
+    """Builds a message of the shape of CEB213, with any text in its fields; what schemas demand is not looked at."""
+
+    def build(*, names: tuple[str, ...] = ("骑行面罩",), extend_message: str | None = None) -> Element:
+        root = etree.Element(tag(CEB, "CEB213Message"), nsmap={"ceb": CEB, "xsi": XSI}, guid="G-1", version="1.0")
+        for number, name in enumerate(names):
+            refund = etree.SubElement(root, tag(CEB, "InvtRefund"))
+            head = etree.SubElement(refund, tag(CEB, "InvtRefundHead"))
+            etree.SubElement(head, tag(CEB, "coElNo")).text = f"RK{number}"
+            line = etree.SubElement(refund, tag(CEB, "InvtRefundList"))
+            etree.SubElement(line, tag(CEB, "gname")).text = name
+            etree.SubElement(line, tag(CEB, "note"))
+        transfer = etree.SubElement(root, tag(CEB, "BaseTransfer"))
+        etree.SubElement(transfer, tag(CEB, "copCode")).text = "4401000001"
+        if extend_message is not None:
+            extend = etree.SubElement(root, tag(CEB, "ExtendMessage"))
+            etree.SubElement(extend, tag(CEB, "name")).text = extend_message
+        return root
+
+    return build

@@ -1,0 +1,199 @@
+"""What it takes to talk to the simulated customs office, and fresh databases on the servers of this machine.
+
+Where a server is missing, a test that needs it is skipped and says so.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from lxml import etree
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from connector.messages.builder import Transfer, build_message
+from connector.messages.catalogue import message_type
+from connector.messages.documents import AppType, Content, Document
+from connector.messages.envelope import Envelope, seal
+from connector.signing.keyfiles import FileKey
+from connector.signing.signer import Signer
+from connector.signing.suites import SUITES
+
+MARIADB = "mysql+pymysql://root@127.0.0.1:3306/"
+POSTGRESQL = "postgresql+psycopg://postgres@127.0.0.1:5432/"
+DXP_ID = "DXPENT0000011351"
+NOW = datetime(2026, 4, 15, 2, 30, tzinfo=UTC)
+LINE = {
+    "gnum": "1",
+    "gcode": "6109100010",
+    "gname": "棉制T恤衫",
+    "gmodel": "针织|短袖|100%棉",
+    "qty": "2",
+    "qty1": "2",
+    "unit": "011",
+    "unit1": "011",
+}
+
+
+@pytest.fixture
+def office_files(tmp_path: Path, signing_key: FileKey) -> Path:
+    """A folder with a registry and 100 original export lists, 3 pieces on the one line of each."""
+    lists = [
+        {
+            "invt_no": f"22442026E{number:09}",
+            "trade_mode": "9610",
+            "ebp_code": "4401ABCDEF",
+            "ebc_code": "4401000001",
+            "lines": [LINE | {"gnum": 1, "qty": "3", "qty1": "3"}],
+        }
+        for number in range(100)
+    ]
+    (tmp_path / "export-lists.jsonl").write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lists))
+    (tmp_path / "registry.toml").write_text(
+        'listen = "127.0.0.1:0"\ndatabase = "customs.db"\nexport_lists = "export-lists.jsonl"\n'
+        "[delays]\nstage_seconds = 2\n"
+        f'[[senders]]\ndxp_id = "{DXP_ID}"\ncertificate_sha256 = "{signing_key.key_id}"\n'
+        'enterprise_codes = ["4401000001"]\n'
+    )
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def refund() -> Callable[..., Document]:
+    """Makes a CEB213 document; list_number picks the export list, changes replace fields of its head."""
+
+    def make(
+        number: str = "RK1",
+        *,
+        list_number: int = 1,
+        quantity: str = "2",
+        app_type: AppType = AppType.NEW,
+        **changes: str,
+    ) -> Document:
+        head = {
+            "appStatus": "2",
+            "customsCode": "5141",
+            "ebpCode": "4401ABCDEF",
+            "ebpName": "某平台",
+            "ebcCode": "4401000001",
+            "ebcName": "广州云帆跨境电子商务有限公司",
+            "logisticsNo": f"YT{number}",
+            "logisticsCode": "4401980001",
+            "logisticsName": "某快递",
+            "coElNo": number,
+            "invtNo": f"22442026E{list_number:09}",
+            "tradeMode": "9661",
+            "agentCode": "4401000001",
+            "agentName": "广州云帆跨境电子商务有限公司",
+            "billNo": f"B{number}",
+            "ieFlag": "I",
+            "trafMode": "5",
+            "trafName": "CZ300",
+            "portCode": "5141",
+            "reason": "不合适",
+            "country": "502",
+            "voyageNo": "CZ300",
+        }
+        return Document(
+            type="CEB213",
+            business_key=f"{changes.get('agentCode', '4401000001')}/{number}",
+            revision=1,
+            app_type=app_type,
+            app_time=NOW,
+            content=Content(head=head | changes, lines=(LINE | {"qty": quantity, "qty1": quantity},)),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tally() -> Callable[..., Document]:
+    """Makes a CEB215 document; changes replace fields."""
+
+    def make(number: str = "RK1", **changes: str) -> Document:
+        head = {
+            "appStatus": "2",
+            "customsCode": "5141",
+            "operatorCode": "4401000001",
+            "operatorName": "某监管场所",
+            "logisticsCode": "4401980001",
+            "logisticsName": "某快递",
+            "logisticsNo": f"YT{number}",
+            "invtNo": "22442026E000000001",
+            "coElNo": number,
+            "billNo": f"B{number}",
+            "ieFlag": "I",
+            "trafMode": "5",
+            "trafName": "CZ300",
+            "voyageNo": "CZ300",
+        }
+        return Document(
+            type="CEB215",
+            business_key=f"{changes.get('operatorCode', '4401000001')}/{number}",
+            revision=1,
+            app_type=AppType.NEW,
+            app_time=NOW,
+            content=Content(head=head | changes),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sealed(signing_key: FileKey) -> Callable[..., str]:
+    """Makes a signed message of documents, in its envelope; each part can be spoilt in a way of the caller's."""
+
+    def make(
+        documents: Sequence[Document],
+        *,
+        message_id: str | None = None,
+        sender: str = DXP_ID,
+        transfer_dxp_id: str = DXP_ID,
+        before_signing: Callable[[etree._Element], None] = lambda _: None,
+        after_signing: Callable[[bytes], bytes] = lambda xml: xml,
+    ) -> str:
+        kind = message_type(documents[0].type)
+        transfer = Transfer(cop_code="4401000001", cop_name="广州云帆", dxp_id=transfer_dxp_id)
+        root = build_message(kind, documents, transfer, str(uuid.uuid4()).upper())
+        before_signing(root)
+        envelope = Envelope(
+            message_id=message_id or str(uuid.uuid4()).upper(),
+            sender=sender,
+            receiver="DXPEDCCEB0000003",
+            created=NOW,
+            message_type=kind.root,
+            data=after_signing(Signer(signing_key, SUITES["rsa-sha1"]).sign(root).xml),
+        )
+        return seal(envelope).decode()
+
+    return make
+
+
+@pytest.fixture
+def mariadb_url() -> Iterator[str]:
+    """A fresh MariaDB database, dropped afterwards."""
+    yield from _fresh(MARIADB, "", "CREATE DATABASE {} CHARACTER SET utf8mb4", "DROP DATABASE {}")
+
+
+@pytest.fixture
+def postgresql_url() -> Iterator[str]:
+    """A fresh PostgreSQL database, dropped afterwards."""
+    yield from _fresh(POSTGRESQL, "postgres", "CREATE DATABASE {} TEMPLATE template0", "DROP DATABASE {} WITH (FORCE)")
+
+
+def _fresh(server: str, maintenance: str, create: str, drop: str) -> Iterator[str]:
+    engine = create_engine(server + maintenance, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    name = f"connector_test_{uuid.uuid4().hex[:12]}"
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(create.format(name)))
+    except OperationalError as error:
+        pytest.skip(f"needs a database server at {server}: {error.orig}")
+    yield server + name
+    with engine.connect() as connection:
+        connection.execute(text(drop.format(name)))
