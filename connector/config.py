@@ -11,6 +11,7 @@ file::
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from contextvars import ContextVar
@@ -280,3 +281,7 @@ def shipped(name: str) -> Path:
     """
     packaged = Path(str(files("connector"))) / "share" / name
     return packaged if packaged.is_dir() else Path(__file__).parents[1] / name
+
+
+if __name__ == "__main__":
+    print(json.dumps(json_schema(), ensure_ascii=False, indent=2))  # noqa: T201 - `make schema` writes it to a file

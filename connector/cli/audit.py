@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -89,12 +90,16 @@ def show(context: typer.Context, sequence: int, as_json: JsonOption = False) -> 
     print_lines([json.dumps(detail, ensure_ascii=False, indent=2)])
 
 
+_FOR_PROGRAMS = frozenset({"content", "digest", "guid", "key_id", "mapping_digest", "matched", "time"})
+"""Details that a line leaves out; `connector audit show` and ``--json`` have them."""
+
+
 def about(entry: Recorded) -> str:
     """Whom an entry concerns, most telling first."""
-    document = f"{entry.document_type} {entry.business_key}".strip()
-    return "\n".join(part for part in (document, entry.source_key, entry.message_id) if part)
+    return f"{entry.document_type} {entry.business_key}".strip() or entry.source_key or entry.message_id
 
 
-def detail_line(detail: Any) -> str:
-    """An entry's detail on one line."""
-    return ", ".join(f"{name}: {value}" for name, value in detail.items() if value not in ("", None))
+def detail_line(detail: Mapping[str, object]) -> str:
+    """An entry's detail on one line, without what only programs read."""
+    told = [(name, value) for name, value in detail.items() if name not in _FOR_PROGRAMS and value not in ("", None)]
+    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in told)

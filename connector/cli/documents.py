@@ -116,10 +116,14 @@ def show(
         print_lines(_describe(view))
     for one in waiting:
         print_lines([f"{one.type} in quarantine since {shown(one.since)}", *_reasons(one), ""])
+    carried = {message_id: view.type for view in found for message_id in view.message_ids}
     print_table(
         "the story",
         ["time", "event", "document", "detail"],
-        [(entry.time, entry.event, entry.document_type, detail_line(entry.detail)) for entry in story],
+        [
+            (entry.time, entry.event, entry.document_type or carried.get(entry.message_id), detail_line(entry.detail))
+            for entry in story
+        ],
     )
 
 

@@ -21,18 +21,26 @@ def print_object(body: Mapping[str, object]) -> None:
     sys.stdout.write(text + "\n")
 
 
+_WIDTH_OF_A_FILE = 200
+
+
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; times in Beijing time, empty cells for None."""
+    """Print a table; times in Beijing time, a list as one line for each item, empty cells for None.
+
+    The last column takes what room is left. Where the output is no terminal, the table is 200 characters wide.
+    """
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column != columns[-1] and console.width >= _WIDTH_OF_A_FILE)
     for row in rows:
-        table.add_row(*[Text(shown(value)) for value in row])
-    Console().print(table)
+        table.add_row(*[Text("\n".join(map(shown, value if isinstance(value, list) else [value]))) for value in row])
+    console.print(table)
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -57,10 +65,10 @@ def shown(value: object) -> str:
 
 
 def local(moment: datetime) -> str:
-    """A time in Beijing with its offset, to the second."""
+    """A time in Beijing with its offset, to the second, e.g. ``2026-06-01 08:30:00+08``."""
     from connector.messages.catalogue import BEIJING
 
-    return moment.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S+08:00")
+    return moment.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S+08")
 
 
 def rfc3339(moment: datetime) -> str:

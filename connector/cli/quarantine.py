@@ -41,8 +41,5 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:
     print_table(
         f"{len(waiting)} in quarantine",
         ["since", "record", "type", "waybill", "why"],
-        [
-            (one.since, one.key.key, one.type, one.waybill, "\n".join(fault["text"] for fault in one.faults))
-            for one in waiting
-        ],
+        [(one.since, one.key.key, one.type, one.waybill, [fault["text"] for fault in one.faults]) for one in waiting],
     )

@@ -24,7 +24,7 @@ _PLAIN_NUMBER = re.compile(r"[+-]?[0-9]{1,60}(?:\.[0-9]{0,60})?(?:[eE][+-]?[0-9]
 """ASCII digits only: full-width digits and thousands separators are no numbers here."""
 
 _MOST_DIGITS = 400
-"""Before or after the point; every float lies within. What is beyond is no quantity, and 1E+999999999 would fill the memory when written out."""
+"""Before or after the point; every float lies within. Anything beyond would fill the memory when written out."""
 
 
 def number(value: Value) -> Decimal:

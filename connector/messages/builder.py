@@ -42,14 +42,14 @@ def build_message(message_type: MessageType, documents: Sequence[Document], tran
             _add_record(root, message_type, document)
         except ValueError as error:
             raise _cannot_build(message_type, [document], str(error)) from None
-    _add_transfer(root, message_type.namespace, transfer)
     try:
+        _add_transfer(root, message_type.namespace, transfer)
         validate(root, message_type.schema)
-    except UnreadableMessage as error:
+    except (ValueError, UnreadableMessage) as error:
         if len(documents) > 1:  # built alone, the document at fault names itself
             for document in documents:
                 build_message(message_type, [document], transfer, guid)
-        raise _cannot_build(message_type, documents, error.cause) from None
+        raise _cannot_build(message_type, documents, getattr(error, "cause", str(error))) from None
     return root
 
 

@@ -296,10 +296,9 @@ def test_submit_ends_at_the_deadline_when_the_peer_does_not_read(play: Callable[
 def test_submit_reads_what_customs_said(play: Callable[..., Peer]) -> None:
     fault = envelope("<s:Fault><faultcode>s:Client</faultcode><faultstring>bad</faultstring></s:Fault>")
     peer = play(say(GOOD), say(response(answer("2"))), say(response(fault, "500 Internal Server Error")))
-    sender = customs(peer.url)
-    assert sender.submit(b"<a/>") == TakenIn(raw=answer("1"), info="处理成功")
-    assert isinstance(sender.submit(b"<a/>"), RefusedAtDoor)
-    assert isinstance(sender.submit(b"<a/>"), RefusedAtDoor)
+    results = [customs(peer.url).submit(b"<a/>") for _ in range(3)]  # this peer closes each connection
+    assert results[0] == TakenIn(raw=answer("1"), info="处理成功")
+    assert [type(result) for result in results[1:]] == [RefusedAtDoor, RefusedAtDoor]
 
 
 def test_submit_sends_the_frozen_bytes_and_nothing_else_when_repeated(play: Callable[..., Peer]) -> None:

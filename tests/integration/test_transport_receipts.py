@@ -121,6 +121,12 @@ def test_fetch_receipts_refuses_a_page_when_sequences_would_move_the_cursor_back
         customs.fetch_receipts(7, 50)
 
 
+def test_fetch_receipts_refuses_the_answer_to_another_question(office: Office, customs: SoapCustoms) -> None:
+    office.respond(fetched().replace("fetchReceipts", "queryDocuments"))
+    with pytest.raises(CustomsUnreachable, match="queryDocumentsResponse"):
+        customs.fetch_receipts(0, 10)
+
+
 def test_find_message_gives_digest_and_time_when_customs_knows_it(office: Office, customs: SoapCustoms) -> None:
     office.respond(
         found(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
+import tomllib
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +23,7 @@ from connector.mapping.loader import load_mappings
 from connector.mapping.outcomes import Fault, FaultCode, Mapped, Unmappable
 from connector.messages.builder import Transfer, build_message
 from connector.messages.documents import AppType, Document
-from connector.messages.records import RecordShape, SourceKey, SourceRecord
+from connector.messages.records import RecordShape, SourceKey, SourceRecord, Value
 
 Found = dict[str, dict[tuple[str, ...], list[dict[str, Any]]]]
 
@@ -106,8 +109,8 @@ def faults(mapping: DocumentMapping, record: SourceRecord, found: Found) -> tupl
     return outcome.faults
 
 
-def with_row(**columns: object) -> SourceRecord:
-    return replace(RECORD, row={**RECORD.row, **columns})  # type: ignore[arg-type]
+def with_row(**columns: Value) -> SourceRecord:
+    return replace(RECORD, row={**RECORD.row, **columns})
 
 
 def test_application_says_what_archive_and_warehouse_say(mappings: dict[str, DocumentMapping]) -> None:
@@ -154,7 +157,8 @@ def test_content_is_valid_when_a_message_is_built_of_it(mappings: dict[str, Docu
 
 
 def test_content_is_the_same_when_another_database_gives_the_same_fact(mappings: dict[str, DocumentMapping]) -> None:
-    lines = tuple({**line, "quantity": quantity} for line, quantity in zip(RECORD.lines, (2, "2.000"), strict=True))
+    quantities: tuple[Value, Value] = (2, "2.000")
+    lines = tuple({**line, "quantity": quantity} for line, quantity in zip(RECORD.lines, quantities, strict=True))
     other = replace(with_row(warehouse_id="1828364609002311682"), lines=lines)
     first, second = (mapped(mappings["CEB213"], record, LOOKUPS) for record in (RECORD, other))
     assert first.content.digest() == second.content.digest()
@@ -190,7 +194,7 @@ def test_unknown_list_is_one_fault_of_the_application_and_none_of_the_tally(
         ("gmodel", None, FaultCode.REQUIRED_MISSING, "export_line.gmodel is empty: fill it in in the source system"),
     ],
 )
-def test_fault_of_one_line_names_line_and_value_and_leaves_the_tally_alone(  # noqa: PLR0913 - a table of cases
+def test_fault_of_one_line_names_line_and_value_and_leaves_the_tally_alone(
     mappings: dict[str, DocumentMapping], found: Found, column: str, value: object, code: FaultCode, words: str
 ) -> None:
     found["export_line"]["SO1", "A2"][0] |= {column: value, "qty2": None}
@@ -323,3 +327,9 @@ def test_digest_follows_the_constants_the_mapping_uses_and_no_other(load: Callab
     assert load(values={**VALUES, "agent_code": "4401000003"}).digest != digest
     assert load(codes={"return_offices": {**CODES["return_offices"], "2": "5101"}}).digest != digest
     assert load(codes={**CODES, "unused": {}}).digest == digest
+
+
+def test_code_lists_are_those_of_customs(reference: Path) -> None:
+    published = json.loads((reference / "spec/codes.json").read_text("utf-8"))
+    codes = tomllib.loads((shipped("mappings") / "ruoyi/codes.toml").read_text("utf-8"))["codes"]
+    assert codes == {name: {code: code for code in published[name]} for name in ("unit", "transport_mode")}

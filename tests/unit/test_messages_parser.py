@@ -67,19 +67,26 @@ LAUGHS = b'<!DOCTYPE a [<!ENTITY b "b">' + b"".join(
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: LAUGHS + b"]><a>&c8;</a>",
-        lambda: b'<!DOCTYPE a [<!ENTITY b "' + b"b" * 100_000 + b'">]><a>' + b"&b;" * 100_000 + b"</a>",
-        lambda: b"<a>" + b" " * SIZE_LIMIT + b"</a>",
-        lambda: b"<a>" + b"x" * 10_500_000 + b"</a>",
-        lambda: b"<a>" + b"<b/>" * 2_000_000 + b"</a>",
-        lambda: b"<a" + b"".join(b' a%d=""' % number for number in range(MARKUP_LIMIT - 1)) + b"/>",
-        lambda: b"<a" + b"".join(b' xmlns:a%d="u"' % number for number in range(MARKUP_LIMIT + 1)) + b"/>",
-        lambda: b"<a>" + b"<!---->" * (MARKUP_LIMIT - 2) + b"</a>",
-        lambda: b"<a>" + b"<?a?>" * (MARKUP_LIMIT - 2) + b"</a>",
-        lambda: b"<" + b"a" * 9_000_000 + b"/>",
-        lambda: b"<a>" * 140_000 + b"</a>" * 140_000,
+        pytest.param(lambda: LAUGHS + b"]><a>&c8;</a>", id="laughs"),
+        pytest.param(
+            lambda: b'<!DOCTYPE a [<!ENTITY b "' + b"b" * 100_000 + b'">]><a>' + b"&b;" * 100_000 + b"</a>",
+            id="quadratic",
+        ),
+        pytest.param(lambda: b"<a>" + b" " * SIZE_LIMIT + b"</a>", id="bytes"),
+        pytest.param(lambda: b"<a>" + b"x" * 10_500_000 + b"</a>", id="text"),
+        pytest.param(lambda: b"<a>" + b"<b/>" * 2_000_000 + b"</a>", id="elements"),
+        pytest.param(
+            lambda: b"<a" + b"".join(b' a%d=""' % number for number in range(MARKUP_LIMIT - 1)) + b"/>", id="attributes"
+        ),
+        pytest.param(
+            lambda: b"<a" + b"".join(b' xmlns:a%d="u"' % number for number in range(MARKUP_LIMIT + 1)) + b"/>",
+            id="namespaces",
+        ),
+        pytest.param(lambda: b"<a>" + b"<!---->" * (MARKUP_LIMIT - 2) + b"</a>", id="comments"),
+        pytest.param(lambda: b"<a>" + b"<?a?>" * (MARKUP_LIMIT - 2) + b"</a>", id="instructions"),
+        pytest.param(lambda: b"<" + b"a" * 9_000_000 + b"/>", id="name"),
+        pytest.param(lambda: b"<a>" * 140_000 + b"</a>" * 140_000, id="depth"),
     ],
-    ids="laughs quadratic bytes text elements attributes namespaces comments instructions name depth".split(),
 )
 def test_parser_refuses_a_document_made_to_exhaust_it_soon_and_in_little_memory(make: Callable[[], bytes]) -> None:
     data = make()
@@ -90,17 +97,22 @@ def test_parser_refuses_a_document_made_to_exhaust_it_soon_and_in_little_memory(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 100_000  # KiB
 
 
-def test_parser_reads_no_file_and_no_network_when_a_document_names_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parser_reads_no_file_and_opens_no_connection_when_a_document_names_them(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("open sesame")
-    monkeypatch.setattr(socket, "socket", lambda *_: pytest.fail("it opened a socket"))
-    include = f'<a xmlns:i="http://www.w3.org/2001/XInclude"><i:include href="{secret}" parse="text"/></a>'
-    assert b"sesame" not in etree.tostring(parse(include.encode()))
-    hint = f'<a xmlns:x="http://www.w3.org/2001/XMLSchema-instance" x:noNamespaceSchemaLocation="{secret}"/>'
-    with pytest.raises(UnreadableMessage, match="No matching global declaration"):
-        validate(parse(hint.encode()), "ceb213")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x"
+        include = f'<a xmlns:i="http://www.w3.org/2001/XInclude"><i:include href="{secret}" parse="text"/></a>'
+        assert b"sesame" not in etree.tostring(parse(include.encode()))
+        for place in (url, str(secret)):
+            hint = f'<a xmlns:x="http://www.w3.org/2001/XMLSchema-instance" x:noNamespaceSchemaLocation="{place}"/>'
+            with pytest.raises(UnreadableMessage, match="No matching global declaration"):
+                validate(parse(hint.encode()), "ceb213")
+            with pytest.raises(UnreadableMessage, match="DOCTYPE"):
+                parse(f'<!DOCTYPE a [<!ENTITY % e SYSTEM "{place}"> %e;]><a/>'.encode())
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 def test_parser_accepts_a_byte_order_mark_cdata_and_a_comment_before_the_root() -> None:
@@ -133,12 +145,10 @@ RECEIPT = f"""<CEB214Message xmlns="{CEB}" guid="{"G" * 36}" version="1.0">
 def test_validation_names_place_line_and_reason_when_the_default_namespace_hides_the_names() -> None:
     with pytest.raises(UnreadableMessage) as caught:
         validate(parse(RECEIPT.encode()), "ceb214")
-    assert caught.value.cause.splitlines() == [
-        "/CEB214Message/RefundReturn[2]/returnStatus (line 5): The value has a length of '11'; this exceeds the allowed "
-        "maximum length of '10'.",
-        "/CEB214Message/RefundReturn[2]/returnTime (line 5): The value has a length of '4'; this differs from the "
-        "allowed length of '17'.",
-    ]
+    status, time_ = caught.value.cause.splitlines()
+    place = "/CEB214Message/RefundReturn[2]"
+    assert status.startswith(f"{place}/returnStatus (line 5): The value has a length of '11'; this exceeds")
+    assert time_.startswith(f"{place}/returnTime (line 5): The value has a length of '4'; this differs")
 
 
 def test_validation_names_the_first_five_faults_when_there_are_more() -> None:

@@ -1,0 +1,35 @@
+# Everything a developer types. The virtual environment is made when it is first needed.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint bench schema clean
+
+demo: $(READY)
+	$(BIN)/connector demo
+
+test: $(READY)
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python tests/benchmarks/road.py
+
+# The JSON Schema of config/connector.toml, for editors.
+schema: $(READY)
+	$(BIN)/python -m connector.config > config/connector.schema.json
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
