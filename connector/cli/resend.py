@@ -131,13 +131,16 @@ def _confirm(plans: list[Plan], *, yes: bool) -> None:
 
 
 def _show(plans: list[Plan], *, dry_run: bool, as_json: bool) -> None:
+    from connector.pipeline.resend import Action
+
     if as_json:
         print_json(
             "resend",
             [{"id": plan.id, "state": plan.state, "action": plan.action.value, "text": plan.text} for plan in plans],
         )
         return
-    title = "would be done" if dry_run else "done"
+    refused = sum(plan.action is Action.REFUSE for plan in plans)
+    title = f"{len(plans) - refused} {'would be done' if dry_run else 'done'}, {refused} refused"
     print_table(title, ["id", "state", "action", "what"], [(p.id, p.state, p.action.value, p.text) for p in plans])
-    if not dry_run:
+    if refused < len(plans) and not dry_run:
         say("the daemon, or `connector run --once`, sends what is queued")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from connector.mapping.compiler import Element, value_of
 from connector.mapping.converters import is_absent
@@ -19,6 +20,9 @@ from connector.mapping.outcomes import Fault, FaultCode, Mapped, Refused, Unmapp
 from connector.messages.catalogue import MessageType
 from connector.messages.documents import Content
 from connector.messages.records import Lookups, LookupShape, Row, SourceRecord
+
+NamedLookup: TypeAlias = tuple[str, LookupShape]
+"""A lookup by its name."""
 
 _FILL_IN = "fill it in in the source system"
 
@@ -39,19 +43,21 @@ class DocumentMapping:
     """In the order of the schema."""
     lines: tuple[Element, ...]
     """In the order of the schema; none for a type without lines."""
-    used: tuple[tuple[str, LookupShape], ...]
-    """The lookups it reads, in the order of their names."""
+    head_lookups: tuple[NamedLookup, ...]
+    """The lookups it reads once for a record."""
+    line_lookups: tuple[NamedLookup, ...]
+    """The lookups it reads for each line."""
 
     @property
     def lookups(self) -> tuple[str, ...]:
         """Names of the lookups it needs."""
-        return tuple(name for name, _ in self.used)
+        return tuple(name for name, _ in (*self.head_lookups, *self.line_lookups))
 
     def apply(self, record: SourceRecord, lookups: Lookups) -> Mapped | Unmappable:
         """Map one record of the collection; lookups as its source answered for `DocumentMapping.lookups`."""
         faults = _Faults()
         scope = _Scope(rows={"record": record.row})
-        scope.find([used for used in self.used if not used[1].per_line], lookups, faults)
+        scope.find(self.head_lookups, lookups, faults)
         head = _texts(self.head, scope, faults)
         lines = self._map_lines(record.lines, scope, lookups, faults) if self.lines else ()
         kind = self.message_type
@@ -80,11 +86,10 @@ class DocumentMapping:
             what = f"the record has {len(rows)} lines, {most} are allowed"
             faults.add(_Cause(FaultCode.TOO_MANY_LINES, "lines", what, "enter it as several returns"))
             return ()
-        per_line = [used for used in self.used if used[1].per_line]
         lines: list[dict[str, str]] = []
         for number, row in enumerate(rows, start=1):
             scope = head.for_line(row, number)
-            scope.find(per_line, lookups, faults)
+            scope.find(self.line_lookups, lookups, faults)
             lines.append(_texts(self.lines, scope, faults))
         return tuple(lines)
 
@@ -136,9 +141,9 @@ class _Scope:
     def for_line(self, row: Row, number: int) -> _Scope:
         return _Scope({**self.rows, "line": row}, number, frozenset(self.rows), dict(self.missing))
 
-    def find(self, used: Sequence[tuple[str, LookupShape]], lookups: Lookups, faults: _Faults) -> None:
+    def find(self, needed: Sequence[NamedLookup], lookups: Lookups, faults: _Faults) -> None:
         """Bring the row of each lookup in reach, or the reason why there is none."""
-        for name, shape in used:
+        for name, shape in needed:
             found = self._row(name, shape, lookups)
             if isinstance(found, _Cause):
                 self.rows[name], self.missing[name] = {}, found

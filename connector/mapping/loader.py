@@ -104,6 +104,7 @@ class _Draft:
         assert shape is not None
         rules = [*self._head.values(), *self._lines.values()]
         named = {reference.partition(".")[0] for rule in rules for _, reference in rule.references()}
+        lookups = [(name, shape.lookups[name]) for name in sorted(named & shape.lookups.keys())]
         return DocumentMapping(
             name=self._file.path.stem,
             message_type=kind,
@@ -112,7 +113,8 @@ class _Draft:
             digest=self._digest(rules),
             head=self._elements(self._head, kind.head_fields),
             lines=self._elements(self._lines, kind.line_fields),
-            used=tuple((name, shape.lookups[name]) for name in sorted(named & shape.lookups.keys())),
+            head_lookups=tuple((name, lookup) for name, lookup in lookups if not lookup.per_line),
+            line_lookups=tuple((name, lookup) for name, lookup in lookups if lookup.per_line),
         )
 
     def _elements(self, rules: Mapping[str, ElementRule], fields: tuple[Field, ...]) -> tuple[Element, ...]:

@@ -30,9 +30,18 @@ and shall order the records needs a substitute in the query: ``COALESCE(o.update
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 from sqlalchemy import text
 
 from connector.config import describe_fault, read_toml
@@ -44,12 +53,19 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from pydantic import ValidationInfo
-
 _KEY_TYPES = {ColumnType.TEXT, ColumnType.INTEGER}
 """What joins, keys and ties may be of: types whose values have one form as text."""
 
+
+def _configured(name: str, info: ValidationInfo) -> str:
+    known: Collection[str] = (info.context or {})["databases"]
+    if name not in known:
+        raise ValueError(f"names {name!r}; the configuration has {', '.join(sorted(known)) or 'no sources'}")
+    return name
+
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Database = Annotated[str, AfterValidator(_configured)]
 Columns = Annotated[dict[Name, ColumnType], Field(min_length=1)]
 
 
@@ -80,7 +96,7 @@ class LinesPart(_Part):
 class LookupPart(_Part):
     """``[lookups.NAME]``: rows of another table, perhaps in another database."""
 
-    database: Name
+    database: Database
     columns: Columns
     query: str
     """Holds ``IN :keys``: the values of the first entry of ``match``."""
@@ -106,7 +122,7 @@ class RecordsFile(_Part):
 
     records: Name
     """Name of the collection, e.g. ``returns``."""
-    database: Name
+    database: Database
     columns: Columns
     query: str
     key: Annotated[list[Name], Field(min_length=1)]
@@ -153,18 +169,24 @@ class RecordsFile(_Part):
     @field_validator("lookups")
     @classmethod
     def _references_known(cls, lookups: dict[str, LookupPart], info: ValidationInfo) -> dict[str, LookupPart]:
-        lines: LinesPart | None = info.data.get("lines")
-        offered: dict[str, Mapping[str, ColumnType] | None]
-        offered = {"record": info.data.get("columns"), "line": lines.columns if lines else {}}
-        faults = [
-            f"{name}: {reference!r} is no text or integer column"
+        # A part with faults of its own is not there to be compared with.
+        offered: dict[str, Mapping[str, ColumnType]] = {}
+        if "columns" in info.data:
+            offered["record"] = info.data["columns"]
+        if "lines" in info.data:
+            offered["line"] = info.data["lines"].columns if info.data["lines"] else {}
+        wrong = [
+            (name, reference)
             for name, lookup in lookups.items()
             for reference in lookup.match.values()
             for part, column in [reference.split(".")]
-            if (columns := offered[part]) is not None and columns.get(column) not in _KEY_TYPES
+            if part in offered and offered[part].get(column) not in _KEY_TYPES
         ]
-        if faults:
-            raise ValueError("refer to unknown columns: " + "; ".join(faults))
+        if wrong:
+            said = ", ".join(f"{reference} (lookup {name})" for name, reference in wrong)
+            raise PydanticCustomError(
+                "reference", f"names no text or integer column: {said}", {"at": (wrong[0][0], "match")}
+            )
         return lookups
 
     @property
@@ -179,15 +201,6 @@ class RecordsFile(_Part):
                 for name, lookup in self.lookups.items()
             },
         )
-
-    @model_validator(mode="after")
-    def _databases_allowed(self, info: ValidationInfo) -> Self:
-        known: Collection[str] = (info.context or {})["databases"]
-        used = {"database": self.database} | {f"lookups.{name}": part.database for name, part in self.lookups.items()}
-        unknown = [f"{place} names {name!r}" for place, name in used.items() if name not in known]
-        if unknown:
-            raise ValueError(f"{'; '.join(unknown)}; the configuration has {', '.join(sorted(known)) or 'no sources'}")
-        return self
 
 
 def load_records(folder: Path, databases: Collection[str]) -> Mapping[str, RecordsFile]:
@@ -223,7 +236,10 @@ def _parse(path: Path, document: dict[str, Any], databases: Collection[str]) -> 
         return RecordsFile.model_validate(document, context={"databases": databases}), []
     except ValidationError as error:
         source = path.read_text("utf-8")
-        return None, [describe_fault(path, source, at["loc"], at["msg"], at["type"]) for at in error.errors()]
+        return None, [
+            describe_fault(path, source, fault["loc"] + fault.get("ctx", {}).get("at", ()), fault["msg"], fault["type"])
+            for fault in error.errors()
+        ]
 
 
 def _checked(query: str, expected: set[str]) -> str:

@@ -3,6 +3,7 @@
 Nothing is guessed: a number in a text column has lost its leading zeros already, so it is a misfit and never turned
 into text. Drivers hand times over as text (see ``database``), which is read here, in one place for all of them::
 
+    >>> from zoneinfo import ZoneInfo
     >>> read_value("2026-06-01 08:00:00.5", ColumnType.TIME, ZoneInfo("Asia/Shanghai"))
     datetime.datetime(2026, 6, 1, 0, 0, 0, 500000, tzinfo=datetime.timezone.utc)
     >>> read_value(b"4.00", ColumnType.DECIMAL, ZoneInfo("Asia/Shanghai"))

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pymysql.constants import CLIENT
 from sqlalchemy import NullPool, create_engine, text
 
 from connector.config import SourceSettings, load, shipped
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+MULTI_STATEMENTS = 1 << 16
+"""The client's flag for several statements at once, CLIENT_MULTI_STATEMENTS of the protocol."""
 RETURN = 1843920012030070999
 RECEIVE = """
 INSERT INTO wms_receipt_order (id, order_no, opt_type, merchant_id, biz_order_no, total_quantity, total_amount,
@@ -40,7 +41,7 @@ VALUES (:id, :order, :sku, 1.50, 2000.00, 1828364609002311682, 'ck', '2026-06-18
 def ruoyi_url(mariadb_url: str, reference: Path) -> str:
     """若依WMS as published, with one return in the state that counts and three receipts that are none."""
     dump = (reference / "warehouses/ruoyi-wms.mysql.sql").read_text("utf-8")
-    engine = create_engine(mariadb_url, poolclass=NullPool, connect_args={"client_flag": CLIENT.MULTI_STATEMENTS})
+    engine = create_engine(mariadb_url, poolclass=NullPool, connect_args={"client_flag": MULTI_STATEMENTS})
     with engine.begin() as connection:
         raw: Any = connection.connection.cursor()
         raw.execute(dump)

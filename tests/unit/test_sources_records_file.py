@@ -77,7 +77,7 @@ def test_shipped_records_file_is_right_with_the_shipped_configuration() -> None:
         ('order_no = "text"', 'order_no = "string"', 10, "'text', 'integer'"),
         ('parent = "order_id"', 'parent = "id"', 15, "'id'"),
         ('{ order_id = "integer", sku', '{ order_id = "text", sku', 13, "parent as text"),
-        ('match = { sku = "line.sku" }', 'match = { sku = "line.code" }', 18, "line.code"),
+        ('match = { sku = "line.sku" }', 'match = { sku = "line.code" }', 21, "line.code (lookup article)"),
         ('match = { sku = "line.sku" }', 'match = { sku = "row.sku" }', 21, "pattern"),
         ('match = { sku = "line.sku" }', 'match = { code = "line.sku" }', 21, "'code'"),
         ("FROM orders o", "FROM orders o WHERE o.id > :last", 3, "takes no parameters; it has :last"),
@@ -87,7 +87,7 @@ def test_shipped_records_file_is_right_with_the_shipped_configuration() -> None:
         (
             'database = "warehouse"\nquery = "SELECT o',
             'database = "wms"\nquery = "SELECT o',
-            0,
+            2,
             "'wms'; the configuration has warehouse",
         ),
         ('unique = "id"', 'unique = "id"\npagesize = 9', 7, "not a known key"),
