@@ -20,7 +20,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from connector.config import ScheduleSettings
 from connector.errors import ConnectorError
-from connector.pipeline.cycle import Cycle, collect_and_prepare, unreachable
+from connector.pipeline.cycle import Cycle, collect_and_prepare, unanswered
 from connector.pipeline.deliver import Delivered, deliver
 from connector.pipeline.take_receipts import Received, take_receipts
 from connector.pipeline.wiring import Connector
@@ -93,7 +93,7 @@ def run(connector: Connector, schedule: ScheduleSettings, stop: Stop) -> None:
     )
     parts = [
         (_Part("collect", lambda: _raise_first(collect_and_prepare(connector))), schedule.collect_seconds),
-        (_Part("deliver", lambda: _raise_unreachable(deliver(connector))), schedule.deliver_seconds),
+        (_Part("deliver", lambda: _raise_unanswered(deliver(connector))), schedule.deliver_seconds),
         (_Part("receipts", lambda: _forget(take_receipts(connector))), schedule.receipts_seconds),
     ]
     for part, seconds in parts:
@@ -110,9 +110,9 @@ def _raise_first(cycle: Cycle) -> None:
         raise cycle.failures[0]
 
 
-def _raise_unreachable(delivered: Delivered) -> None:
-    if delivered.unreachable:
-        raise unreachable(delivered)
+def _raise_unanswered(delivered: Delivered) -> None:
+    if delivered.unanswered:
+        raise unanswered(delivered)
 
 
 def _forget(_received: Received) -> None:

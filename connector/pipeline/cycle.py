@@ -33,7 +33,7 @@ class Cycle:
             if code in codes:
                 return code
         held = self.collected.unreadable + self.prepared.quarantined
-        refused = self.delivered.outcomes["refused"] + self.received.rejected + self.received.unreadable
+        refused = self.delivered.stopped + self.received.rejected + self.received.unreadable
         return _PARTIAL if held or refused else 0
 
 
@@ -44,8 +44,8 @@ def run_once(connector: Connector) -> Cycle:
     """
     cycle = collect_and_prepare(connector)
     cycle.delivered = deliver(connector)
-    if cycle.delivered.unreachable:
-        cycle.failures.append(unreachable(cycle.delivered))
+    if cycle.delivered.unanswered:
+        cycle.failures.append(unanswered(cycle.delivered))
     try:
         cycle.received = take_receipts(connector)
     except CustomsUnreachable as error:
@@ -73,10 +73,10 @@ def collect_and_prepare(connector: Connector) -> Cycle:
     return cycle
 
 
-def unreachable(delivered: Delivered) -> CustomsUnreachable:
-    """The error of a delivery that had to stop."""
+def unanswered(delivered: Delivered) -> CustomsUnreachable:
+    """The error of a delivery that customs did not answer."""
     return CustomsUnreachable(
-        delivered.unreachable,
-        effect="the messages wait and are tried again by themselves",
+        delivered.unanswered,
+        effect="the messages wait and are tried again, or asked about, by themselves",
         remedy="check [customs] submit_url and the network; `connector status` shows what waits",
     )

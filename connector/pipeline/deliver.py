@@ -18,6 +18,7 @@ from connector.outbox.delivery import Step, after_answer, after_finding, after_n
 from connector.outbox.queue import Claim
 from connector.pipeline.wiring import ACTOR, Connector
 
+_NEEDS_OPERATOR = {DeliveryState.REFUSED, DeliveryState.PARKED, DeliveryState.CONFLICT}
 _OUTCOMES = {TakenIn: "taken_in", RefusedAtDoor: "refused", NotSent: "not_sent", InDoubt: "in_doubt"}
 
 
@@ -27,8 +28,10 @@ class Delivered:
 
     outcomes: Counter[str] = field(default_factory=Counter)
     """Attempts by outcome."""
-    unreachable: str = ""
-    """Why customs could not be reached; empty when it could."""
+    stopped: int = 0
+    """Messages that now wait for an operator: refused, parked, or in conflict."""
+    unanswered: str = ""
+    """Why customs gave no usable answer, the first time; empty when it always did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +45,18 @@ def deliver(connector: Connector) -> Delivered:
     """Work through everything that is due, until nothing is or customs cannot be reached."""
     total = Delivered()
     recover(connector)
-    while not connector.is_stopping() and not total.unreachable:
+    is_reachable = True
+    while is_reachable and not connector.is_stopping():
         claim = _claim(connector)
         if claim is None:
             break
         result = _send(connector, claim) if claim.kind == "send" else _ask(connector, claim)
         _record(connector, claim, result)
         total.outcomes[result.outcome] += 1
-        if result.outcome in {"not_sent", "unanswered"}:
-            total.unreachable = result.step.info
+        total.stopped += result.step.state in _NEEDS_OPERATOR
+        is_reachable = result.outcome not in {"not_sent", "unanswered"}
+        if not is_reachable or result.outcome == "in_doubt":
+            total.unanswered = total.unanswered or result.step.info
     return total
 
 
@@ -60,12 +66,14 @@ def recover(connector: Connector) -> int:
         if not queue.expired(connection):
             return 0
     with connector.database.write() as transaction:
-        gone = queue.expired(transaction)
         now = connector.clock()
         step = doubt("its sender ended without an outcome", now=now, policy=connector.policy)
-        for message_id, token in gone:
-            queue.abandon(transaction, message_id, token, step, now=now)
-        entries = [_changed(message_id, step) for message_id, _ in gone]
+        gone = [
+            message_id
+            for message_id, token in queue.expired(transaction)
+            if queue.abandon(transaction, message_id, token, step, now=now)
+        ]
+        entries = [_changed(message_id, step) for message_id in gone]
         log.append(transaction, entries, actor=ACTOR, time=now)
     return len(gone)
 

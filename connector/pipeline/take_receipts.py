@@ -13,6 +13,7 @@ from connector.audit import log
 from connector.audit.events import Entry, Event
 from connector.errors import UnreadableMessage
 from connector.messages.envelope import unseal
+from connector.messages.receipts import Receipt
 from connector.outbox import queue
 from connector.pipeline.wiring import ACTOR, Connector
 from connector.receipts import ledger
@@ -45,21 +46,27 @@ def take_receipts(connector: Connector) -> Received:
         with connector.database.read() as connection:
             cursor = ledger.read_cursor(connection, connector.endpoint)
         page = connector.customs.fetch_receipts(cursor, PAGE)
-        envelopes = [_read(fetched) for fetched in page.receipts]
+        envelopes = [_read(fetched, connector.transfer.dxp_id) for fetched in page.receipts]
         if envelopes:
             _commit(connector, cursor, envelopes, total)
         more = page.more
     return total
 
 
-def _read(fetched: FetchedReceipt) -> Envelope:
+def _read(fetched: FetchedReceipt, dxp_id: str) -> Envelope:
+    receipts: list[Receipt] = []
     try:
-        receipts = read_receipts(unseal(fetched.envelope).data)
+        envelope = unseal(fetched.envelope)
+        receipts = read_receipts(envelope.data)
+        problem = "" if envelope.receiver == dxp_id else f"it is addressed to {envelope.receiver}, not to us"
     except UnreadableMessage as error:
-        return Envelope(
-            sequence=fetched.sequence, content=fetched.envelope, receipts=(), problem=error.cause or "not readable"
-        )
-    return Envelope(sequence=fetched.sequence, content=fetched.envelope, receipts=tuple(receipts))
+        problem = error.cause
+    return Envelope(
+        sequence=fetched.sequence,
+        content=fetched.envelope,
+        receipts=() if problem else tuple(receipts),
+        problem=problem,
+    )
 
 
 def _commit(connector: Connector, cursor: int, envelopes: list[Envelope], total: Received) -> None:
