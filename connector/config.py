@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from connector.errors import ConfigurationError
+from connector.toml_file import TomlFile
 
 ENVIRONMENT_PREFIX = "CONNECTOR_"
 
@@ -45,7 +47,7 @@ def _sqlite_from_config_folder(url: str) -> str:
 
 
 def _without_password(url: str) -> str:
-    if re.match(r"[^:/]+://[^/@]*:[^/@]+@", url):
+    if re.match(r"[^:/]+://[^:/@]*:[^@]+@|.*[?&]password=", url):
         raise ValueError("holds a password; leave it out and set password_file or the environment instead")
     return url
 
@@ -66,6 +68,11 @@ def _zone(name: str) -> str:
     return name
 
 
+_WEEK = 7 * 24 * 3600
+
+Secret: TypeAlias = SkipJsonSchema[SecretStr | None]
+"""Never in the file, hence not in its schema."""
+Seconds = Annotated[float, Field(gt=0, le=_WEEK)]
 FilePath = Annotated[Path, AfterValidator(_from_config_folder)]
 DatabaseUrl = Annotated[str, AfterValidator(_without_password), AfterValidator(_sqlite_from_config_folder)]
 EndpointUrl = Annotated[str, AfterValidator(_endpoint)]
@@ -84,7 +91,7 @@ class DatabaseSettings(_Section):
     url: DatabaseUrl
     """``sqlite:///connector.db`` or ``postgresql+psycopg://user@host/name``."""
     password_file: FilePath | None = None
-    password: SecretStr | None = Field(default=None, exclude=True)
+    password: Secret = Field(default=None, exclude=True)
     """By the environment only."""
 
 
@@ -96,7 +103,7 @@ class SourceSettings(_Section):
     timezone: ZoneName
     """The zone its time columns are written in, e.g. ``Asia/Shanghai``."""
     password_file: FilePath | None = None
-    password: SecretStr | None = Field(default=None, exclude=True)
+    password: Secret = Field(default=None, exclude=True)
     """By the environment only."""
 
 
@@ -118,7 +125,7 @@ class SigningSettings(_Section):
     certificate_file: FilePath
     """X.509 PEM of the same key."""
     passphrase_file: FilePath | None = None
-    passphrase: SecretStr | None = Field(default=None, exclude=True)
+    passphrase: Secret = Field(default=None, exclude=True)
     """By the environment only."""
 
 
@@ -134,10 +141,10 @@ class CustomsSettings(_Section):
     client_key_file: FilePath | None = None
     deadline_seconds: Annotated[float, Field(gt=0, le=600)] = 30
     """One total deadline for each call, connecting included."""
-    settle_seconds: Annotated[float, Field(ge=0)] = 120
+    settle_seconds: Annotated[float, Field(ge=0, le=_WEEK)] = 120
     """How long customs may take over a request whose connection we gave up; no query and no resend earlier."""
-    retry_first_seconds: Annotated[float, Field(gt=0)] = 5
-    retry_most_seconds: Annotated[float, Field(gt=0)] = 3600
+    retry_first_seconds: Seconds = 5
+    retry_most_seconds: Seconds = 3600
     attempts: Annotated[int, Field(ge=1)] = 20
     """Tries of one message, queries about it included, before it is parked."""
 
@@ -145,9 +152,9 @@ class CustomsSettings(_Section):
 class ScheduleSettings(_Section):
     """``[schedule]``: how often the daemon runs each part, in seconds."""
 
-    collect_seconds: Annotated[float, Field(gt=0)] = 30
-    deliver_seconds: Annotated[float, Field(gt=0)] = 2
-    receipts_seconds: Annotated[float, Field(gt=0)] = 10
+    collect_seconds: Seconds = 30
+    deliver_seconds: Seconds = 2
+    receipts_seconds: Seconds = 10
 
 
 class SimulatorSettings(_Section):
@@ -196,63 +203,41 @@ def load(path: Path) -> Settings:
 
     Raises `ConfigurationError` naming every fault with its line.
     """
-    document = read_toml(path)
-    token = _folder.set(path.resolve().parent)
-    try:
-        return Settings(**document)
-    except ValidationError as error:
-        text = path.read_text("utf-8")
-        faults = [describe_fault(path, text, fault["loc"], fault["msg"], fault["type"]) for fault in error.errors()]
-        raise ConfigurationError(
-            "\n".join(faults), effect="nothing was started", remedy=f"correct {path} and try again"
-        ) from None
-    finally:
-        _folder.reset(token)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read one TOML file. Raises `ConfigurationError` when it is missing or not TOML."""
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise ConfigurationError(
             f"{path}: no such file",
             effect="nothing was started",
             remedy="name it with --config FILE or CONNECTOR_CONFIG; `connector demo --dir D` writes one that works",
-        ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{path}: {error}", effect="nothing was started", remedy="correct the file") from None
+        )
+    file = TomlFile.read(path)
+    token = _folder.set(path.resolve().parent)
+    try:
+        settings = None if file.faults else Settings(**file.document)
+    except ValidationError as error:
+        settings = None
+        file.note(error)
+    except SettingsError as error:
+        settings = None
+        file.faults.append(f"environment: {error}")
+    finally:
+        _folder.reset(token)
+    file.add(
+        (place, "is a secret; put it in a file of its own or in the environment") for place in _secrets(file.document)
+    )
+    if settings is None or file.faults:
+        raise ConfigurationError(
+            "\n".join(file.faults), effect="nothing was started", remedy=f"correct {path} and try again"
+        )
+    return settings
 
 
-def describe_fault(path: Path, text: str, location: tuple[str | int, ...], message: str, kind: str) -> str:
-    """One line for a person: file, line, table and key, what is wrong.
-
-    location: where in the document, outermost first; kind: the validator's name of the fault.
-    """
-    keys = [str(part) for part in location]
-    message = {
-        "missing": "is missing; add it",
-        "extra_forbidden": "is not a known key; remove it or correct its name",
-    }.get(kind, message.removeprefix("Value error, "))
-    line = line_of(text, keys)
-    return f"{path}:{line}: {'.'.join(keys)} {message}" if line else f"{path}: {'.'.join(keys)} {message}"
-
-
-def line_of(text: str, keys: list[str]) -> int:
-    """The line (from 1) on which a key stands, else the one on which its table starts, else 0."""
-    table_line, found = 0, 0
-    here: list[str] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip()
-        if header := re.match(r"\[+\s*([^\]]+?)\s*\]+", stripped):
-            here = [part.strip().strip("\"'") for part in header.group(1).split(".")]
-        elif assignment := re.match(r"([^=#]+?)\s*=", stripped):
-            written = here + [part.strip().strip("\"'") for part in assignment.group(1).split(".")]
-            if written == keys[: len(written)] and len(written) > len(here):
-                found = found or number
-        if here and here == keys[: len(here)]:
-            table_line = table_line or number
-    return found or table_line
+def _secrets(table: Mapping[str, Any], *place: str) -> Iterator[tuple[str, ...]]:
+    """Where the file holds what only the environment may."""
+    for key, value in table.items():
+        if key in {"password", "passphrase"} and place:
+            yield (*place, key)
+        elif isinstance(value, Mapping) and key not in {"values", "codes"}:
+            yield from _secrets(value, *place, key)
 
 
 def secret(value: SecretStr | None, file: Path | None) -> str | None:

@@ -4,7 +4,6 @@
 ``outcomes``    `Mapped`, `Unmappable` and the faults of one record
 ``files``       the form of a mapping file: one line per element, a closed set of converters
 ``converters``  what the converters do to one value: text, codes, exact numbers, times
-``toml_file``   a TOML file and its faults, each with its line
 ``checks``      a mapping file held against its message type and the records it reads
 ``compiler``    one line of a file -> one function, made once when the mapping is loaded
 ``engine``      `DocumentMapping`: applies the functions to a record

@@ -16,9 +16,9 @@ from connector.mapping.checks import check_constants, check_rule, check_table, u
 from connector.mapping.compiler import Constants, Element, compile_element
 from connector.mapping.engine import DocumentMapping
 from connector.mapping.files import CodesFile, ElementRule, MappingFile
-from connector.mapping.toml_file import TomlFile
 from connector.messages.catalogue import MESSAGE_TYPES, Field
 from connector.messages.records import RecordShape, digest, encode
+from connector.toml_file import TomlFile
 
 
 def load_mappings(

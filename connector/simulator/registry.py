@@ -22,10 +22,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from connector.config import describe_fault, read_toml
 from connector.errors import ConfigurationError
+from connector.toml_file import TomlFile
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 _LARGEST_PORT = 65535
@@ -86,15 +86,12 @@ class Registry(_Table):
 
 def load(path: Path) -> Registry:
     """Read a registry. Raises `ConfigurationError` that names every fault at once."""
-    document = read_toml(path)
-    try:
-        registry = Registry(**document)
-    except ValidationError as error:
-        text = path.read_text("utf-8")
-        faults = [describe_fault(path, text, fault["loc"], fault["msg"], fault["type"]) for fault in error.errors()]
+    file = TomlFile.read(path)
+    registry = None if file.faults else file.validate(Registry, file.document)
+    if registry is None:
         raise ConfigurationError(
-            "\n".join(faults), effect="the simulated customs office was not started", remedy=f"correct {path}"
-        ) from None
+            "\n".join(file.faults), effect="the simulated customs office was not started", remedy=f"correct {path}"
+        )
     folder = path.resolve().parent
     return registry.model_copy(
         update={"database": folder / registry.database, "export_lists": folder / registry.export_lists}

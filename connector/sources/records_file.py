@@ -30,24 +30,23 @@ and shall order the records needs a substitute in the query: ``COALESCE(o.update
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
 )
 from pydantic_core import PydanticCustomError
 from sqlalchemy import text
 
-from connector.config import describe_fault, read_toml
-from connector.errors import ConfigurationError, MappingError
+from connector.errors import MappingError
 from connector.messages.records import LookupShape, RecordShape
 from connector.sources.values import ColumnType
+from connector.toml_file import TomlFile
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -209,37 +208,21 @@ def load_records(folder: Path, databases: Collection[str]) -> Mapping[str, Recor
     databases: names of the ``[sources.NAME]`` tables. Raises `MappingError` naming every fault of every file.
     """
     found: dict[str, RecordsFile] = {}
-    faults: list[str] = []
-    for path in sorted(folder.glob("*.toml")):
-        try:
-            document = read_toml(path)
-        except ConfigurationError as error:
-            faults.append(error.cause)
+    files = [TomlFile.read(path) for path in sorted(folder.glob("*.toml"))]
+    for file in files:
+        if "records" not in file.document or "message" in file.document:
             continue
-        if "records" not in document or "message" in document:
-            continue
-        parsed, wrong = _parse(path, document, databases)
-        faults += wrong
-        if parsed and parsed.records in found:
-            faults.append(f"{path}: records {parsed.records!r} is declared in another file too")
-        if parsed:
-            found[parsed.records] = parsed
+        records = file.validate(RecordsFile, file.document, context={"databases": databases})
+        if records and records.records in found:
+            file.add([(("records",), f"names {records.records!r}, which another file declares too")])
+        if records:
+            found[records.records] = records
+    faults = [fault for file in files for fault in file.faults]
     if not found and not faults:
         faults.append(f"{folder}: holds no records file, a .toml file with the key records")
     if faults:
         raise MappingError("\n".join(faults), effect="nothing was started", remedy="correct the files and try again")
     return found
-
-
-def _parse(path: Path, document: dict[str, Any], databases: Collection[str]) -> tuple[RecordsFile | None, list[str]]:
-    try:
-        return RecordsFile.model_validate(document, context={"databases": databases}), []
-    except ValidationError as error:
-        source = path.read_text("utf-8")
-        return None, [
-            describe_fault(path, source, fault["loc"] + fault.get("ctx", {}).get("at", ()), fault["msg"], fault["type"])
-            for fault in error.errors()
-        ]
 
 
 def _checked(query: str, expected: set[str]) -> str:
