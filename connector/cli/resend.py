@@ -101,7 +101,9 @@ def _named(connector: Connector, ids: list[str], *, split: bool) -> list[Plan]:
             raise UsageError(f"nothing is known about {name}", effect="nothing was done", remedy="check the id")
         documents |= newest
     planned = plan_documents(connector, list(documents.values()), split=split)
-    return planned + plan_messages(connector, list(messages.values()), split=split)
+    carriers = {plan.message.id for plan in planned if plan.message}
+    others = [found for found in messages.values() if found.id not in carriers]
+    return planned + plan_messages(connector, others, split=split)
 
 
 def _filtered(connector: Connector, wanted: Filter, *, split: bool) -> list[Plan]:

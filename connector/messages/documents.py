@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from connector.messages.records import digest
@@ -81,6 +82,7 @@ class Document:
         return guid_of(self.type, self.business_key, self.revision)
 
 
+@lru_cache(maxsize=4096)  # a document is asked for it several times within one page of records
 def guid_of(message_type: str, business_key: str, revision: int) -> str:
     """UUIDv5 of (type, key, revision), upper case as the field tables demand."""
     return str(uuid.uuid5(_NAMESPACE, f"{message_type}/{business_key}/{revision}")).upper()

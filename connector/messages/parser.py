@@ -95,7 +95,7 @@ def schema_document(name: str) -> etree._ElementTree:
 
 def local_name(element: Element) -> str:
     """The name of an element without its namespace."""
-    return etree.QName(element).localname
+    return element.tag.rpartition("}")[2]
 
 
 def texts(element: Element) -> dict[str, str]:

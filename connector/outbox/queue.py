@@ -22,7 +22,12 @@ from connector.storage.outbox import ATTEMPTS, MESSAGE_DOCUMENTS, MESSAGES
 
 AttemptKind = Literal["send", "query"]
 
-_CONFIRMED_BY_RECEIPT = [DeliveryState.PENDING, DeliveryState.IN_DOUBT, DeliveryState.PARKED]
+_CONFIRMED_BY_RECEIPT = [
+    DeliveryState.PENDING,
+    DeliveryState.SENDING,
+    DeliveryState.IN_DOUBT,
+    DeliveryState.PARKED,
+]
 _REFUSED_BY_RECEIPT = [*_CONFIRMED_BY_RECEIPT, DeliveryState.DELIVERED]
 
 
@@ -73,8 +78,9 @@ def claim(transaction: Connection, *, now: datetime, lease: timedelta) -> Claim 
     """Take the message that has been due longest, and write its attempt row."""
     table = MESSAGES.c
     clock = now_by_database(transaction)
+    columns = (table.id, table.state, table.state_since, table.digest, table.tries, table.settle_at, table.lease_token)
     row = transaction.execute(
-        select(MESSAGES)
+        select(*columns)  # without the bytes, for all that is due is sorted
         .where(
             table.state.in_([DeliveryState.PENDING, DeliveryState.IN_DOUBT]),
             table.due_at <= now,
@@ -86,6 +92,7 @@ def claim(transaction: Connection, *, now: datetime, lease: timedelta) -> Claim 
     ).one_or_none()
     if row is None:
         return None
+    body: bytes = transaction.execute(select(table.body).where(table.id == row.id)).scalar_one()
     kind: AttemptKind = "send" if row.state == DeliveryState.PENDING else "query"
     state = DeliveryState.SENDING if kind == "send" else DeliveryState.IN_DOUBT
     transaction.execute(
@@ -110,7 +117,7 @@ def claim(transaction: Connection, *, now: datetime, lease: timedelta) -> Claim 
             message_id=row.id,
             number=number,
             kind=kind,
-            body_digest=hashlib.sha256(row.body).hexdigest(),
+            body_digest=hashlib.sha256(body).hexdigest(),
             started_at=now,
             outcome="",
             info="",
@@ -119,7 +126,7 @@ def claim(transaction: Connection, *, now: datetime, lease: timedelta) -> Claim 
     return Claim(
         message_id=MessageId(row.id),
         kind=kind,
-        body=row.body,
+        body=body,
         digest=row.digest,
         number=number,
         tries=row.tries + 1,
@@ -157,18 +164,23 @@ def expired(transaction: Connection) -> list[tuple[MessageId, int]]:
     return [(MessageId(row.id), row.lease_token) for row in transaction.execute(query)]
 
 
-def abandon(transaction: Connection, message_id: MessageId, token: int, step: Step, *, now: datetime) -> None:
-    """Put a message whose sender is gone in doubt; the sender, should it come back, changes nothing."""
+def abandon(transaction: Connection, message_id: MessageId, token: int, step: Step, *, now: datetime) -> bool:
+    """Put a message whose sender is gone in doubt; the sender, should it come back, changes nothing.
+
+    False when it came back before this, and nothing changed.
+    """
+    still_sent = and_(
+        MESSAGES.c.id == message_id, MESSAGES.c.lease_token == token, MESSAGES.c.state == DeliveryState.SENDING
+    )
+    moved = transaction.execute(update(MESSAGES).where(still_sent).values(**_stepped(step, now), lease_token=token + 1))
+    if moved.rowcount == 0:
+        return False
     transaction.execute(
         update(ATTEMPTS)
         .where(ATTEMPTS.c.message_id == message_id, ATTEMPTS.c.ended_at.is_(None))
         .values(ended_at=now, outcome="abandoned", info=step.info)
     )
-    transaction.execute(
-        update(MESSAGES)
-        .where(MESSAGES.c.id == message_id, MESSAGES.c.lease_token == token)
-        .values(**_stepped(step, now), lease_token=token + 1)
-    )
+    return True
 
 
 def confirm_by_receipt(transaction: Connection, guids: Sequence[str], *, now: datetime) -> list[MessageId]:
@@ -223,7 +235,15 @@ def _turn(transaction: Connection, which: Any, state: DeliveryState, info: str, 
         transaction.execute(
             update(MESSAGES)
             .where(MESSAGES.c.id.in_(ids))
-            .values(state=state, state_since=now, info=info, due_at=now, settle_at=now, lease_until=None)
+            .values(
+                state=state,
+                state_since=now,
+                info=info,
+                due_at=now,
+                settle_at=now,
+                lease_token=MESSAGES.c.lease_token + 1,  # whoever is sending it, or asking about it, is overtaken
+                lease_until=None,
+            )
         )
     return ids
 

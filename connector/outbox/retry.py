@@ -27,8 +27,8 @@ class RetryPolicy:
 
     def wait(self, tries: int, random: Random) -> timedelta:
         """How long to wait after so many tries (1 or more)."""
-        bound = min(self.most, self.first * float(2 ** min(tries - 1, 32)))
-        return bound * random.random()
+        grown = self.first.total_seconds() * 2.0 ** min(tries - 1, 32)  # as seconds: a timedelta would overflow
+        return timedelta(seconds=min(self.most.total_seconds(), grown) * random.random())
 
     def is_used_up(self, tries: int) -> bool:
         """Whether an operator has to decide now."""

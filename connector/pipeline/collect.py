@@ -16,6 +16,7 @@ from connector.pipeline.wiring import ACTOR, Collection, Connector
 from connector.sources import inbox, quarantine
 from connector.sources.interface import Page
 from connector.sources.quarantine import Held
+from connector.storage.database import lock
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +41,7 @@ def collect(connector: Connector, collection: Collection) -> Collected:
             cursor = inbox.read_cursor(connection, collection.name)
         page = collection.source.page(cursor)
         with connector.database.write() as transaction:
+            lock(transaction, f"collect {collection.name}")
             if inbox.read_cursor(transaction, collection.name) != cursor:
                 continue
             now = connector.clock()

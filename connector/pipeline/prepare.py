@@ -8,7 +8,7 @@ documents are committed. After a crash the record is simply mapped again: what w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -20,6 +20,7 @@ from connector.messages.catalogue import message_type
 from connector.messages.records import SourceKey
 from connector.outbox import documents, queue
 from connector.outbox.queue import NewMessage
+from connector.outbox.revisions import Revision
 from connector.pipeline.holding import quarantined
 from connector.pipeline.packing import new_message, signed_entry
 from connector.pipeline.sorting import Draft, Sorted, sort
@@ -50,10 +51,12 @@ class _Batch:
     sound: set[tuple[SourceKey, str]] = field(default_factory=set)
     prepared: set[int] = field(default_factory=set)
     """Records that nothing more is to come of."""
+    judged: dict[tuple[str, str], Revision | None] = field(default_factory=dict)
+    """What the decisions rest on: the newest revision of each (message type, business key)."""
 
 
 class _Overtaken(Exception):
-    """Another process made a revision of the same key meanwhile."""
+    """A revision of the same key was made, or answered, meanwhile."""
 
 
 def prepare(connector: Connector, collection: Collection) -> Prepared:
@@ -81,14 +84,12 @@ def _run(connector: Connector, collection: Collection, total: Prepared) -> None:
             page = inbox.waiting(connection, collection.name, after=after, at_most=PAGE)
         after, last = (page[-1].id if page else after), len(page) < PAGE
         found = sort(connector, collection, page) if page else Sorted()
+        before = {draft.origin.record_id for draft in drafts}
         drafts, twins = _without_twins(drafts + found.drafts)
-        batch = _Batch(held=found.held + twins, sound=found.sound)
+        batch = _Batch(held=found.held + twins, sound=found.sound, judged=found.judged)
         drafts = _pack(connector, drafts, batch, everything=last)
         unfinished = {draft.origin.record_id for draft in drafts}
-        touched = {stored.id for stored in page} | {
-            draft.origin.record_id for _, inside in batch.messages for draft in inside
-        }
-        batch.prepared = touched - unfinished
+        batch.prepared = (before | {stored.id for stored in page}) - unfinished
         _commit(connector, batch)
         total.documents += sum(len(inside) for _, inside in batch.messages)
         total.messages += len(batch.messages)
@@ -100,7 +101,7 @@ def _without_twins(drafts: Sequence[Draft]) -> tuple[list[Draft], list[Held]]:
     first: dict[tuple[str, str], Draft] = {}
     twins: list[Held] = []
     for draft in drafts:
-        known = first.setdefault((draft.document.type, draft.document.business_key), draft)
+        known = first.setdefault(_key(draft), draft)
         if known is not draft:
             text = f"record {known.source.key} has the same business key {draft.document.business_key}; give it its own"
             twins.append(_hold(draft, "same_key", text))
@@ -144,7 +145,7 @@ def _commit(connector: Connector, batch: _Batch) -> None:
         return
     with connector.database.write() as transaction:
         lock(transaction, "prepare")
-        _recheck(transaction, drafts)
+        _recheck(transaction, batch.judged | {_key(draft): draft.after for draft in drafts})
         now = connector.clock()
         documents.add(transaction, [(draft.document, draft.origin) for draft in drafts])
         queue.add(transaction, [message for message, _ in batch.messages], now=now)
@@ -155,13 +156,17 @@ def _commit(connector: Connector, batch: _Batch) -> None:
         log.append(transaction, _entries(batch, over), actor=ACTOR, time=now)
 
 
-def _recheck(transaction: Connection, drafts: Sequence[Draft]) -> None:
-    """Raise `_Overtaken` unless every draft still follows on the newest revision of its key."""
-    for name in {draft.document.type for draft in drafts}:
-        expected = {draft.document.business_key: draft.after for draft in drafts if draft.document.type == name}
+def _recheck(transaction: Connection, judged: Mapping[tuple[str, str], Revision | None]) -> None:
+    """Raise `_Overtaken` unless the newest revisions are still those that everything was decided by."""
+    for name in {name for name, _ in judged}:
+        expected = {key: newest for (kind, key), newest in judged.items() if kind == name}
         newest = documents.newest_revisions(transaction, name, list(expected))
-        if any(newest.get(key) != after for key, after in expected.items()):
+        if any(newest.get(key) != revision for key, revision in expected.items()):
             raise _Overtaken
+
+
+def _key(draft: Draft) -> tuple[str, str]:
+    return draft.document.type, draft.document.business_key
 
 
 def _hold(draft: Draft, reason: str, text: str) -> Held:

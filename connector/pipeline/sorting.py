@@ -49,6 +49,8 @@ class Sorted:
     held: list[Held] = field(default_factory=list)
     sound: set[tuple[SourceKey, str]] = field(default_factory=set)
     """Records and message types with nothing amiss: whatever held them is over."""
+    judged: dict[tuple[str, str], Revision | None] = field(default_factory=dict)
+    """(message type, business key) of what waits for an answer -> the newest revision, still unanswered."""
 
 
 def sort(connector: Connector, collection: Collection, page: Sequence[StoredRecord]) -> Sorted:
@@ -79,6 +81,7 @@ def _judge(
 ) -> None:
     verdict = judge(newest, mapped.content.digest())
     if verdict in _WAITS:
+        result.judged[mapped.type, mapped.business_key] = newest
         result.held.append(_waiting(stored, mapped, verdict))
         return
     result.sound.add((stored.record.key, mapped.type))

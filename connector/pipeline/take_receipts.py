@@ -20,6 +20,7 @@ from connector.receipts import ledger
 from connector.receipts.ledger import Envelope, Owner, StatusChange, Taken
 from connector.receipts.parse import read_receipts
 from connector.sources import inbox, quarantine
+from connector.storage.database import lock
 from connector.transport.interface import FetchedReceipt
 
 PAGE = 50
@@ -49,7 +50,7 @@ def take_receipts(connector: Connector) -> Received:
         envelopes = [_read(fetched, connector.transfer.dxp_id) for fetched in page.receipts]
         if envelopes:
             _commit(connector, cursor, envelopes, total)
-        more = page.more
+        more = page.more and bool(envelopes)
     return total
 
 
@@ -71,6 +72,7 @@ def _read(fetched: FetchedReceipt, dxp_id: str) -> Envelope:
 
 def _commit(connector: Connector, cursor: int, envelopes: list[Envelope], total: Received) -> None:
     with connector.database.write() as transaction:
+        lock(transaction, "prepare")  # no record starts to wait for an answer while that answer is being taken
         now = connector.clock()
         taken = ledger.take(transaction, connector.endpoint, envelopes, now=now)
         changes = ledger.refold(transaction, [owner for one in taken for owner in one.owners])

@@ -84,9 +84,9 @@ def fold(receipts: Iterable[Said]) -> Standing:
     return standing
 
 
-def _order(said: Said) -> tuple[datetime, int, str, str]:
+def _order(said: Said) -> tuple[datetime, int, str, str, bool]:
     stage = _stage(said.code)
-    return said.time, stage if stage is not None else 0, said.code, said.info
+    return said.time, stage if stage is not None else 0, said.code, said.info, said.is_format_check
 
 
 def _stage(code: str) -> int | None:

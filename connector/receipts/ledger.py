@@ -95,7 +95,10 @@ def take(transaction: Connection, endpoint: str, envelopes: Sequence[Envelope], 
             for envelope in fresh
         ],
     )
-    found = {receipt.digest: (receipt, envelope.sequence) for envelope in fresh for receipt in envelope.receipts}
+    found: dict[str, tuple[Receipt, int]] = {}
+    for envelope in fresh:
+        for receipt in envelope.receipts:
+            found.setdefault(receipt.digest, (receipt, envelope.sequence))
     for digest in _known_receipts(transaction, list(found)):
         del found[digest]
     matches = _match(transaction, [receipt for receipt, _ in found.values()])
@@ -116,16 +119,13 @@ def refold(transaction: Connection, owners: Iterable[Owner]) -> list[StatusChang
     for start in range(0, len(guids), _AT_ONCE):
         some = guids[start : start + _AT_ONCE]
         said = _said(transaction, some)
-        query = select(
-            DOCUMENTS.c.guid, DOCUMENTS.c.customs_status, DOCUMENTS.c.customs_code, DOCUMENTS.c.customs_time
-        ).where(DOCUMENTS.c.guid.in_(some))
+        table = DOCUMENTS.c
+        columns = (table.guid, table.customs_status, table.customs_code, table.customs_info, table.customs_time)
+        query = select(*columns).where(table.guid.in_(some))
         for row in transaction.execute(query):
             standing = fold(said.get(row.guid, ()))
-            if (row.customs_status, row.customs_code, row.customs_time) != (
-                standing.status,
-                standing.code,
-                standing.time,
-            ):
+            stored = (row.customs_status, row.customs_code, row.customs_info, row.customs_time)
+            if stored != (standing.status, standing.code, standing.info, standing.time):
                 before = CustomsStatus(row.customs_status)
                 changes.append(StatusChange(owner=by_guid[row.guid], before=before, standing=standing))
     if changes:

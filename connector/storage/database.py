@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
 
 from connector.errors import ConfigurationError, DatabaseUnreachable
 
@@ -29,6 +29,9 @@ class Database:
 
     def __init__(self, url: str, password: str | None = None) -> None:
         self._engine = _engine(url, password)
+        # PostgreSQL's own level shows each statement another state.
+        options = {"isolation_level": "REPEATABLE READ"} if self.is_postgresql else {}
+        self._reader = self._engine.execution_options(**options)
 
     @property
     def is_postgresql(self) -> bool:
@@ -38,7 +41,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view. Raises `DatabaseUnreachable`."""
-        with self._translated(), self._engine.connect() as connection, connection.begin():
+        with self._translated(), self._reader.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -56,9 +59,9 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
-            if "no such table" in str(error.orig):
-                raise
+        except DatabaseError as error:
+            if type(error) not in {DatabaseError, OperationalError} or "no such table" in str(error.orig):
+                raise  # a fault of the statement, not of the database
             raise DatabaseUnreachable(
                 f"{self._engine.url.render_as_string(hide_password=True)}: {_first_line(error)}",
                 effect="nothing was changed",

@@ -1,0 +1,35 @@
+"""Whether a mapped content goes out, decided by what was sent under its key before."""
+
+from __future__ import annotations
+
+import pytest
+
+from connector.messages.receipts import CustomsStatus
+from connector.outbox.revisions import Revision, Verdict, judge
+
+ACCEPTED = {CustomsStatus.RELEASED, CustomsStatus.FINISHED}
+NOT_HELD = {CustomsStatus.REJECTED, CustomsStatus.FAILED}
+
+
+def newest(status: CustomsStatus) -> Revision:
+    return Revision(guid="G", number=1, content_digest="same", status=status)
+
+
+def test_content_goes_out_when_its_key_has_no_revision() -> None:
+    assert judge(None, "any") is Verdict.SEND
+
+
+@pytest.mark.parametrize("status", CustomsStatus)
+def test_content_never_goes_out_again_when_it_is_the_same(status: CustomsStatus) -> None:
+    assert judge(newest(status), "same") is Verdict.NOTHING
+
+
+@pytest.mark.parametrize("status", CustomsStatus)
+def test_changed_content_is_judged_by_what_customs_said_of_the_newest_revision(status: CustomsStatus) -> None:
+    if status in NOT_HELD:
+        expected = Verdict.SEND
+    elif status in ACCEPTED:
+        expected = Verdict.WAIT_FOR_OPERATOR
+    else:
+        expected = Verdict.WAIT_FOR_ANSWER
+    assert judge(newest(status), "other") is expected

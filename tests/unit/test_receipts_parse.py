@@ -1,0 +1,179 @@
+"""Reading receipt messages: by namespace, strictly, and without losing what we do not know."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from connector.errors import UnreadableMessage
+from connector.messages.namespaces import CEB
+from connector.messages.receipts import Receipt
+from connector.receipts.parse import read_receipts
+
+GUID = "40B39874-45BD-47EA-AE8E-A67425305A47"
+FIELDS_214 = {
+    "guid": GUID,
+    "ebcCode": "4401000001",
+    "agentCode": "4401000002",
+    "coElNo": "RK1",
+    "preNo": "B20200102102400001",
+    "invtNo": "22442026E000000001",
+    "returnStatus": "800",
+    "returnTime": "20260601080102345",
+    "returnInfo": "放行",
+}
+FIELDS_216 = {
+    "guid": GUID,
+    "operatorCode": "4401000003",
+    "logisticsCode": "4401980001",
+    "logisticsNo": "YT1",
+    "coElNo": "RK1",
+    "returnStatus": "399",
+    "returnTime": "20260601080102345",
+    "returnInfo": "",
+}
+FIELDS_900 = {
+    "guid": GUID,
+    "returnStatus": "-1",
+    "returnInfo": "报文不符合规范",
+    "returnTime": "20260601080102345",
+    "oriCopMsgId": "1f6a",
+    "oriMessageType": "CEB213",
+    "oriBizMessage": "<a/>",
+}
+RECORDS = {"CEB214": "RefundReturn", "CEB216": "InvtRefundDetailReturn", "CEB900": "MessageReturn"}
+
+
+def message(kind: str, *records: dict[str, str], prefix: str = "ceb", space: str = "") -> bytes:
+    """A receipt message; an empty prefix makes the namespace the default one."""
+    mark = f"{prefix}:" if prefix else ""
+    declared = f"xmlns:{prefix}" if prefix else "xmlns"
+
+    def element(name: str, text: str) -> str:
+        return f"<{mark}{name}>{text.replace('<', '&lt;')}</{mark}{name}>{space}"
+
+    body = "".join(
+        f"<{mark}{RECORDS[kind]}>{''.join(element(*pair) for pair in record.items())}</{mark}{RECORDS[kind]}>"
+        for record in records
+    )
+    return f'<{mark}{kind}Message {declared}="{CEB}" guid="{GUID}" version="1.0">{body}</{mark}{kind}Message>'.encode()
+
+
+def only(data: bytes) -> Receipt:
+    (receipt,) = read_receipts(data)
+    return receipt
+
+
+def test_refund_receipt_is_read_whole() -> None:
+    receipt = only(message("CEB214", FIELDS_214))
+    assert receipt == Receipt(
+        type="CEB214",
+        answers="CEB213",
+        guid=GUID,
+        business_key="4401000002/RK1",
+        message_id=None,
+        code="800",
+        time=datetime(2026, 6, 1, 0, 1, 2, 345_000, tzinfo=UTC),
+        info="放行",
+        pre_no="B20200102102400001",
+        digest=receipt.digest,
+    )
+
+
+def test_tally_receipt_is_read_whole_when_what_may_be_absent_is() -> None:
+    receipt = only(message("CEB216", FIELDS_216))
+    assert (receipt.type, receipt.answers, receipt.business_key) == ("CEB216", "CEB215", "4401000003/RK1")
+    assert (receipt.code, receipt.info, receipt.pre_no, receipt.message_id) == ("399", "", "", None)
+
+
+def test_format_check_names_the_message_it_refuses_and_no_document() -> None:
+    receipt = only(message("CEB900", FIELDS_900))
+    assert (receipt.type, receipt.answers, receipt.business_key) == ("CEB900", "", "")
+    assert (receipt.message_id, receipt.code, receipt.info) == ("1f6a", "-1", "报文不符合规范")
+
+
+def test_format_check_refuses_no_message_when_it_names_none() -> None:
+    assert only(message("CEB900", FIELDS_900 | {"oriCopMsgId": ""})).message_id is None
+
+
+@pytest.mark.parametrize("prefix", ["", "ceb", "x", "CEB214"])
+def test_receipt_is_known_by_its_namespace_whatever_its_prefix(prefix: str) -> None:
+    receipt = only(message("CEB214", FIELDS_214, prefix=prefix))
+    assert (receipt.business_key, receipt.code) == ("4401000002/RK1", "800")
+
+
+def test_receipts_stand_in_the_order_of_the_message() -> None:
+    records = [FIELDS_214 | {"coElNo": f"RK{number}"} for number in range(100)]
+    assert [one.business_key for one in read_receipts(message("CEB214", *records))] == [
+        f"4401000002/RK{number}" for number in range(100)
+    ]
+
+
+@pytest.mark.parametrize("code", ["777", "-621", "0800", "A1", ""])
+def test_code_that_no_table_holds_is_kept_as_it_stands(code: str) -> None:
+    assert only(message("CEB214", FIELDS_214 | {"returnStatus": code})).code == code
+
+
+def test_digest_is_the_same_for_the_same_record_in_another_message_and_differs_for_any_other() -> None:
+    alone = only(message("CEB214", FIELDS_214))
+    second = read_receipts(message("CEB214", FIELDS_214 | {"coElNo": "RK2"}, FIELDS_214))[1]
+    assert second.digest == alone.digest
+    for name in FIELDS_214:
+        text = {"guid": GUID.lower(), "returnTime": "20260601080102346"}.get(name, "9")
+        assert only(message("CEB214", FIELDS_214 | {name: text})).digest != alone.digest
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "20261315103000123",  # month 13, which a lenient reader takes for January
+        "20260230103000123",
+        "20260601250000000",
+        "20260601086100000",
+        "2026-06-01T08:01Z",
+        "0000000000000000x",
+        "00000601080102345",
+        "00010101000000000",  # before the first time that UTC has here
+        "２０２６０６０１０８０１０２３４５",
+        " 2026060108010234",
+    ],
+)
+def test_message_is_refused_when_a_return_time_is_no_time(text: str) -> None:
+    with pytest.raises(UnreadableMessage, match="returnTime"):
+        read_receipts(message("CEB214", FIELDS_214, FIELDS_214 | {"returnTime": text}))
+
+
+def test_message_is_refused_when_its_schema_refuses_it() -> None:
+    for name in ("guid", "agentCode", "coElNo", "returnStatus", "returnTime", "returnInfo"):
+        spoilt = {key: text for key, text in FIELDS_214.items() if key != name}
+        with pytest.raises(UnreadableMessage, match="RefundReturn"):
+            read_receipts(message("CEB214", spoilt))
+    with pytest.raises(UnreadableMessage, match="appSenderId"):
+        read_receipts(message("CEB214", {"guid": GUID, "appSenderId": "1"}))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"not xml",
+        b"<CEB214Message/>",
+        f'<CEB213Message xmlns="{CEB}"/>'.encode(),
+        message("CEB214", FIELDS_214).replace(CEB.encode(), b"urn:other"),
+        b'<!DOCTYPE a [<!ENTITY b "c">]>' + message("CEB214", FIELDS_214),
+    ],
+    ids=["nothing", "text", "no namespace", "other message", "other namespace", "document type"],
+)
+def test_message_is_refused_when_it_is_no_receipt_message(data: bytes) -> None:
+    with pytest.raises(UnreadableMessage):
+        read_receipts(data)
+
+
+def test_published_sample_of_a_tally_receipt_is_read(reference: Path) -> None:
+    receipts = read_receipts((reference / "official/samples202205/CEB216Message.xml").read_bytes())
+    assert {one.business_key for one in receipts} >= {"A000080003/Cop20180507056"}
+    assert {one.code for one in receipts} == {"2"}
+    assert receipts[0].time == datetime(2020, 4, 1, 3, 2, 9, 412_000, tzinfo=UTC)
+    assert receipts[0].digest == receipts[1].digest
