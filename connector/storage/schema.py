@@ -1,29 +1,27 @@
-"""The schema's version: moved on by the Alembic migrations in the package, checked before anything else happens."""
+"""The schema's version: moved on by the Alembic migrations in the package, checked before anything else happens.
+
+A migration is named by its version, so that checking needs no Alembic: loading it takes longer than most commands do.
+"""
 
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
 
 from connector.errors import SchemaVersionError
-from connector.storage.database import lock
+from connector.storage.database import Database, lock
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from connector.storage.database import Database
-
-_REMEDY = "run `connector db upgrade`"
+_MIGRATIONS = files("connector.storage") / "migrations"
 
 
 def upgrade(database: Database) -> str:
     """Bring the schema to the version this program needs, in one transaction; the version reached."""
-    config = _config()
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
     with database.write() as transaction:
         lock(transaction, "schema")
         _refuse_newer(current(transaction))
@@ -36,7 +34,7 @@ def check(database: Database) -> None:
     """Raise `SchemaVersionError` unless the schema is exactly the one this program needs."""
     with database.read() as connection:
         found = current(connection)
-    needed = ScriptDirectory.from_config(_config()).get_current_head()
+    needed = versions()[-1]
     if found == needed:
         return
     _refuse_newer(found)
@@ -44,26 +42,27 @@ def check(database: Database) -> None:
     raise SchemaVersionError(
         f"the database schema is {state}; this program needs version {needed}",
         effect="nothing was started",
-        remedy=_REMEDY,
+        remedy="run `connector db upgrade`",
     )
 
 
 def current(connection: Connection) -> str:
     """The version the database says it has; empty when it has none."""
-    return MigrationContext.configure(connection).get_current_revision() or ""
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
+
+
+def versions() -> list[str]:
+    """Every version this program knows, oldest first: ``0001_first_tables.py`` makes version ``0001``."""
+    names = sorted(entry.name for entry in (_MIGRATIONS / "versions").iterdir() if entry.name.endswith(".py"))
+    return [name.partition("_")[0] for name in names]
 
 
 def _refuse_newer(found: str) -> None:
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if found and found not in known:
+    if found and found not in versions():
         raise SchemaVersionError(
             f"the database schema is version {found}, made by a newer program",
             effect="nothing was started",
             remedy="install the newer program; the schema cannot go back",
         )
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(files("connector.storage") / "migrations"))
-    return config
