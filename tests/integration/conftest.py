@@ -6,26 +6,42 @@ Where a server is missing, a test that needs it is skipped and says so.
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
 from lxml import etree
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
+from sqlmodel import SQLModel
 
+from connector.bootstrap import build_connector, unchecked_database
+from connector.config import load
+from connector.demo.enterprise import build
 from connector.messages.builder import Transfer, build_message
 from connector.messages.catalogue import message_type
+from connector.messages.deliveries import MessageId, SignedMessage
 from connector.messages.documents import AppType, Content, Document
 from connector.messages.envelope import Envelope, seal
+from connector.messages.records import SourceKey, SourceRecord
+from connector.outbox import documents, queue
+from connector.outbox.documents import Origin
+from connector.outbox.queue import NewMessage
+from connector.pipeline.wiring import Connector
 from connector.signing.keyfiles import FileKey
 from connector.signing.signer import Signer
 from connector.signing.suites import SUITES
+from connector.sources import inbox
+from connector.storage import schema
+from connector.storage.database import Database
 
 MARIADB = "mysql+pymysql://root@127.0.0.1:3306/"
 POSTGRESQL = "postgresql+psycopg://postgres@127.0.0.1:5432/"
+SAMPLE_PORT = 8610
 DXP_ID = "DXPENT0000011351"
 NOW = datetime(2026, 4, 15, 2, 30, tzinfo=UTC)
 LINE = {
@@ -184,6 +200,118 @@ def mariadb_url() -> Iterator[str]:
 def postgresql_url() -> Iterator[str]:
     """A fresh PostgreSQL database, dropped afterwards."""
     yield from _fresh(POSTGRESQL, "postgres", "CREATE DATABASE {} TEMPLATE template0", "DROP DATABASE {} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of our own, on each of the two kinds in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/connector.db"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
+
+
+@pytest.fixture(scope="session")
+def migrated_url() -> Iterator[str]:
+    """One PostgreSQL database with our tables for all tests: making one takes longer than most tests."""
+    for url in _fresh(POSTGRESQL, "postgres", "CREATE DATABASE {} TEMPLATE template0", "DROP DATABASE {} WITH (FORCE)"):
+        database = Database(url)
+        schema.upgrade(database)
+        database.close()
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Our own database with its tables, all empty, on each of the two kinds in turn."""
+    if request.param == "sqlite":
+        opened = Database(f"sqlite:///{tmp_path}/connector.db")
+        schema.upgrade(opened)
+    else:
+        opened = Database(request.getfixturevalue("migrated_url"))
+        with opened.write() as transaction:
+            transaction.execute(text("SET LOCAL session_replication_role = replica"))  # past guards and foreign keys
+            for table in SQLModel.metadata.sorted_tables:
+                transaction.execute(table.delete())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def keep(database: Database) -> Callable[..., list[Document]]:
+    """Stores documents ``A/number`` as of one source record, and one message of them where message_id is given."""
+
+    def store(
+        *numbers: str,
+        kind: str = "CEB213",
+        revision: int = 1,
+        message_id: str | None = None,
+        at: datetime = NOW,
+        **origin: str,
+    ) -> list[Document]:
+        made = [
+            Document(
+                type=kind,
+                business_key=f"A/{number}",
+                revision=revision,
+                app_type=AppType.NEW,
+                app_time=at,
+                content=Content(head={"coElNo": number}),
+            )
+            for number in numbers
+        ]
+        record = SourceRecord(
+            key=SourceKey(collection="returns", key=f"{kind} {numbers[0]} {revision}"), changed_at=at, row={}
+        )
+        found = {"waybill": "", "export_list": ""} | origin
+        with database.write() as transaction:
+            inbox.store(transaction, [record], now=at)
+            record_id = inbox.waiting(transaction, "returns", after=0, at_most=10_000)[-1].id
+            about = Origin(record_id=record_id, mapping="m 1", mapping_digest="", **found)
+            documents.add(transaction, [(document, about) for document in made])
+            if message_id is not None:
+                message = NewMessage(
+                    id=MessageId(message_id),
+                    type=kind,
+                    signed=SignedMessage(xml=f"<{message_id}/>".encode(), key_id="k", suite="rsa-sha1"),
+                    body=f"body of {message_id}".encode(),
+                    guids=tuple(document.guid for document in made),
+                )
+                queue.add(transaction, [message], now=at)
+        return made
+
+    return store
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Builds a sample enterprise of so many returns, once; to be copied, never changed."""
+
+    @cache
+    def make(returns: int) -> Path:
+        folder = tmp_path_factory.mktemp("sample") / "enterprise"
+        build(folder, returns=returns, seed=1, port=SAMPLE_PORT)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def enterprise(built: Callable[[int], Path], tmp_path: Path) -> Callable[..., Connector]:
+    """Wires a connector to a copy of a sample enterprise: ``enterprise(60, port, name)``; one copy a name."""
+
+    def wire(returns: int = 60, port: int = SAMPLE_PORT, name: str = "enterprise") -> Connector:
+        folder = tmp_path / name
+        if not folder.exists():
+            shutil.copytree(built(returns), folder)
+            for file in ("connector.toml", "registry.toml"):
+                text = (folder / file).read_text("utf-8").replace(f":{SAMPLE_PORT}", f":{port}")
+                (folder / file).write_text(text, "utf-8")
+        settings = load(folder / "connector.toml")
+        schema.upgrade(unchecked_database(settings))
+        return build_connector(settings)
+
+    return wire
 
 
 def _fresh(server: str, maintenance: str, create: str, drop: str) -> Iterator[str]:
