@@ -23,6 +23,10 @@ from connector.errors import ConfigurationError, DatabaseUnreachable
 
 _WRITER = "connector_writer"
 
+_STATEMENTS_KEPT = 16
+"""Prepared statements that a connection to SQLite keeps. Lists of keys make long ones that seldom come again; the
+driver would keep 128 of them."""
+
 
 class Database:
     """Our own records. Safe to share between threads; each block has a connection of its own."""
@@ -97,7 +101,9 @@ def _engine(url: str, password: str | None) -> Engine:
             )
         if parsed.get_backend_name() == "sqlite":
             _require_folder(parsed.database)
-        engine = create_engine(parsed)
+            engine = create_engine(parsed, connect_args={"cached_statements": _STATEMENTS_KEPT})
+        else:
+            engine = create_engine(parsed)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigurationError(
             f"[database] url: {error}",

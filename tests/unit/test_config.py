@@ -81,9 +81,9 @@ def test_file_is_read_with_its_defaults_and_paths_from_its_own_folder(
 def test_settings_never_change(tmp_path: Path) -> None:
     settings = load(written(tmp_path))
     with pytest.raises(ValueError, match="frozen"):
-        settings.customs.attempts = 1
+        settings.customs.attempts = 1  # type: ignore[misc]
     with pytest.raises(ValueError, match="frozen"):
-        settings.mappings = tmp_path
+        settings.mappings = tmp_path  # type: ignore[misc]
 
 
 def test_every_fault_is_told_at_once_with_its_line(tmp_path: Path) -> None:

@@ -107,6 +107,12 @@ def test_later_stage_wins_when_two_are_said_at_one_time() -> None:
     assert fold([said("3"), said("120"), said("2")]).status is CustomsStatus.STORED
 
 
+def test_standing_is_the_same_in_any_order_when_a_format_check_differs_in_nothing_else() -> None:
+    pair = [said("800"), said("800", is_format_check=True)]
+    assert fold(pair) == fold(reversed(pair))
+    assert fold(pair).status is CustomsStatus.REJECTED
+
+
 def test_format_check_rejects_whatever_its_code() -> None:
     assert fold([said("1", is_format_check=True)]).status is CustomsStatus.REJECTED
     assert fold([said("120", 1), said("X", 0, is_format_check=True)]).status is CustomsStatus.REJECTED

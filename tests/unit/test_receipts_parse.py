@@ -138,6 +138,9 @@ def test_digest_is_the_same_for_the_same_record_in_another_message_and_differs_f
         "00010101000000000",  # before the first time that UTC has here
         "２０２６０６０１０８０１０２３４５",
         " 2026060108010234",
+        "20260601080102+12",
+        "20260601080102 12",
+        "202606010801021_2",
     ],
 )
 def test_message_is_refused_when_a_return_time_is_no_time(text: str) -> None:
