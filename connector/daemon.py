@@ -20,9 +20,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from connector.config import ScheduleSettings
 from connector.errors import ConnectorError
-from connector.pipeline.cycle import Cycle, collect_and_prepare, unanswered
-from connector.pipeline.deliver import Delivered, deliver
-from connector.pipeline.take_receipts import Received, take_receipts
+from connector.pipeline.cycle import collect_and_prepare, unanswered
+from connector.pipeline.deliver import deliver
+from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import Connector
 
 _SECOND_SIGNAL_EXIT = 143
@@ -66,12 +66,13 @@ class _Part:
     """One part of the flow; says once when it starts to fail and once when it works again."""
 
     name: str
-    work: Callable[[], None]
+    work: Callable[[], bool]
+    """Does what there is to do; whether there was anything, for idleness does not prove that it works again."""
     failing: str = ""
 
     def __call__(self) -> None:
         try:
-            self.work()
+            worked = self.work()
         except ConnectorError as error:
             if error.cause != self.failing:
                 log.error("%s: %s", self.name, error)  # noqa: TRY400 - a known failure needs no traceback
@@ -80,9 +81,9 @@ class _Part:
             log.exception("%s: unexpected failure; it is tried again at the next tick", self.name)
             self.failing = "unexpected"
         else:
-            if self.failing:
+            if self.failing and worked:
                 log.warning("%s: works again", self.name)
-            self.failing = ""
+                self.failing = ""
 
 
 def run(connector: Connector, schedule: ScheduleSettings, stop: Stop) -> None:
@@ -92,9 +93,9 @@ def run(connector: Connector, schedule: ScheduleSettings, stop: Stop) -> None:
         timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
     )
     parts = [
-        (_Part("collect", lambda: _raise_first(collect_and_prepare(connector))), schedule.collect_seconds),
-        (_Part("deliver", lambda: _raise_unanswered(deliver(connector))), schedule.deliver_seconds),
-        (_Part("receipts", lambda: _forget(take_receipts(connector))), schedule.receipts_seconds),
+        (_Part("collect", lambda: _collect(connector)), schedule.collect_seconds),
+        (_Part("deliver", lambda: _deliver(connector)), schedule.deliver_seconds),
+        (_Part("receipts", lambda: _receive(connector)), schedule.receipts_seconds),
     ]
     for part, seconds in parts:
         scheduler.add_job(part, "interval", seconds=seconds, name=part.name, next_run_time=datetime.now(UTC))
@@ -105,15 +106,20 @@ def run(connector: Connector, schedule: ScheduleSettings, stop: Stop) -> None:
     log.info("stopped")
 
 
-def _raise_first(cycle: Cycle) -> None:
+def _collect(connector: Connector) -> bool:
+    cycle = collect_and_prepare(connector)
     if cycle.failures:
         raise cycle.failures[0]
+    return True
 
 
-def _raise_unanswered(delivered: Delivered) -> None:
+def _deliver(connector: Connector) -> bool:
+    delivered = deliver(connector)
     if delivered.unanswered:
         raise unanswered(delivered)
+    return bool(delivered.outcomes)
 
 
-def _forget(_received: Received) -> None:
-    """Receipts are news for the audit log, not for the operations engineer."""
+def _receive(connector: Connector) -> bool:
+    take_receipts(connector)
+    return True

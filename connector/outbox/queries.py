@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, func, or_, select
 
 from connector.messages.deliveries import DeliveryState
 from connector.messages.documents import Content
-from connector.storage.outbox import ATTEMPTS, DOCUMENTS, MESSAGE_DOCUMENTS, MESSAGES
+from connector.storage.outbox import ATTEMPTS, DOCUMENTS, MESSAGE_BYTES, MESSAGE_DOCUMENTS, MESSAGES
 
 _AT_ONCE = 500
 
@@ -172,7 +172,9 @@ def other_carriers(connection: Connection, message_id: str) -> set[str]:
 
 def signed_bytes(connection: Connection, message_id: str) -> bytes | None:
     """Exactly the stored signed bytes of a message."""
-    return connection.execute(select(MESSAGES.c.xml).where(MESSAGES.c.id == message_id)).scalar_one_or_none()
+    return connection.execute(
+        select(MESSAGE_BYTES.c.xml).where(MESSAGE_BYTES.c.message_id == message_id)
+    ).scalar_one_or_none()
 
 
 def attempts(connection: Connection, message_id: str) -> list[AttemptView]:
@@ -232,8 +234,7 @@ def _documents(wanted: Filter) -> Select[Any]:
 
 
 def _messages() -> Select[Any]:
-    heavy = {"xml", "body", "lease_token", "lease_until", "settle_at"}
-    return select(*[column for column in MESSAGES.c if column.name not in heavy])
+    return select(MESSAGES)
 
 
 def _carriers(connection: Connection, guids: Sequence[str]) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ lost its lease changes nothing any more.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -18,9 +18,12 @@ from sqlalchemy import Connection, and_, func, insert, or_, select, update
 from connector.messages.deliveries import DeliveryState, MessageId, SignedMessage
 from connector.outbox.delivery import Step
 from connector.storage.database import now_by_database
-from connector.storage.outbox import ATTEMPTS, MESSAGE_DOCUMENTS, MESSAGES
+from connector.storage.outbox import ATTEMPTS, MESSAGE_BYTES, MESSAGE_DOCUMENTS, MESSAGES
 
 AttemptKind = Literal["send", "query"]
+
+CLAIMABLE = frozenset({DeliveryState.PENDING, DeliveryState.IN_DOUBT})
+"""States of messages to send, and to ask about."""
 
 _CONFIRMED_BY_RECEIPT = [
     DeliveryState.PENDING,
@@ -66,6 +69,8 @@ def add(transaction: Connection, messages: Sequence[NewMessage], *, now: datetim
     if not messages:
         return
     transaction.execute(insert(MESSAGES), [_row(message, now) for message in messages])
+    parts = [{"message_id": message.id, "xml": message.signed.xml, "body": message.body} for message in messages]
+    transaction.execute(insert(MESSAGE_BYTES), parts)
     carried = [
         {"message_id": message.id, "position": position, "guid": guid}
         for message in messages
@@ -74,15 +79,19 @@ def add(transaction: Connection, messages: Sequence[NewMessage], *, now: datetim
     transaction.execute(insert(MESSAGE_DOCUMENTS), carried)
 
 
-def claim(transaction: Connection, *, now: datetime, lease: timedelta) -> Claim | None:
-    """Take the message that has been due longest, and write its attempt row."""
+def claim(
+    transaction: Connection, wanted: Collection[DeliveryState], *, now: datetime, lease: timedelta
+) -> Claim | None:
+    """Take the message that has been due longest, and write its attempt row.
+
+    wanted: of the states in `CLAIMABLE`, which.
+    """
     table = MESSAGES.c
     clock = now_by_database(transaction)
-    columns = (table.id, table.state, table.state_since, table.digest, table.tries, table.settle_at, table.lease_token)
     row = transaction.execute(
-        select(*columns)  # without the bytes, for all that is due is sorted
+        select(MESSAGES)
         .where(
-            table.state.in_([DeliveryState.PENDING, DeliveryState.IN_DOUBT]),
+            table.state.in_(wanted),
             table.due_at <= now,
             or_(table.lease_until.is_(None), table.lease_until < clock),
         )
@@ -92,7 +101,8 @@ def claim(transaction: Connection, *, now: datetime, lease: timedelta) -> Claim 
     ).one_or_none()
     if row is None:
         return None
-    body: bytes = transaction.execute(select(table.body).where(table.id == row.id)).scalar_one()
+    of_message = MESSAGE_BYTES.c.message_id == row.id
+    body: bytes = transaction.execute(select(MESSAGE_BYTES.c.body).where(of_message)).scalar_one()
     kind: AttemptKind = "send" if row.state == DeliveryState.PENDING else "query"
     state = DeliveryState.SENDING if kind == "send" else DeliveryState.IN_DOUBT
     transaction.execute(
@@ -106,12 +116,9 @@ def claim(transaction: Connection, *, now: datetime, lease: timedelta) -> Claim 
             lease_until=clock + lease,
         )
     )
-    number = (
-        1
-        + transaction.execute(
-            select(func.count()).select_from(ATTEMPTS).where(ATTEMPTS.c.message_id == row.id)
-        ).scalar_one()
-    )
+    _end_attempts(transaction, MessageId(row.id), "whoever began it is gone", now)
+    count = select(func.count()).select_from(ATTEMPTS).where(ATTEMPTS.c.message_id == row.id)
+    number = transaction.execute(count).scalar_one() + 1
     transaction.execute(
         insert(ATTEMPTS).values(
             message_id=row.id,
@@ -175,11 +182,7 @@ def abandon(transaction: Connection, message_id: MessageId, token: int, step: St
     moved = transaction.execute(update(MESSAGES).where(still_sent).values(**_stepped(step, now), lease_token=token + 1))
     if moved.rowcount == 0:
         return False
-    transaction.execute(
-        update(ATTEMPTS)
-        .where(ATTEMPTS.c.message_id == message_id, ATTEMPTS.c.ended_at.is_(None))
-        .values(ended_at=now, outcome="abandoned", info=step.info)
-    )
+    _end_attempts(transaction, message_id, step.info, now)
     return True
 
 
@@ -229,6 +232,12 @@ def ask_soon(transaction: Connection, message_id: MessageId, *, now: datetime) -
     return due
 
 
+def _end_attempts(transaction: Connection, message_id: MessageId, info: str, now: datetime) -> None:
+    """An attempt that nobody works on any more came to nothing that we know of."""
+    open_ones = and_(ATTEMPTS.c.message_id == message_id, ATTEMPTS.c.ended_at.is_(None))
+    transaction.execute(update(ATTEMPTS).where(open_ones).values(ended_at=now, outcome="abandoned", info=info))
+
+
 def _turn(transaction: Connection, which: Any, state: DeliveryState, info: str, now: datetime) -> list[MessageId]:
     ids = [MessageId(number) for number in transaction.execute(select(MESSAGES.c.id).where(which)).scalars()]
     if ids:
@@ -265,9 +274,7 @@ def _row(message: NewMessage, now: datetime) -> dict[str, object]:
         "type": message.type,
         "suite": message.signed.suite,
         "key_id": message.signed.key_id,
-        "xml": message.signed.xml,
         "digest": hashlib.sha256(message.signed.xml).hexdigest(),
-        "body": message.body,
         "created_at": now,
         "state": DeliveryState.PENDING,
         "state_since": now,

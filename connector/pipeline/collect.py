@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from connector.audit import log
 from connector.audit.events import Entry, Event
 from connector.messages.records import SourceRecord
-from connector.pipeline.holding import quarantined
+from connector.pipeline.entries import quarantined
 from connector.pipeline.wiring import ACTOR, Collection, Connector
 from connector.sources import inbox, quarantine
 from connector.sources.interface import Page

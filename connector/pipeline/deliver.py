@@ -7,6 +7,7 @@ raw answer, what it means and the audit entry together.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from connector.audit import log
@@ -19,6 +20,12 @@ from connector.outbox.queue import Claim
 from connector.pipeline.wiring import ACTOR, Connector
 
 _NEEDS_OPERATOR = {DeliveryState.REFUSED, DeliveryState.PARKED, DeliveryState.CONFLICT}
+_UNANSWERED = {
+    "not_sent": queue.CLAIMABLE,
+    "unanswered": frozenset({DeliveryState.IN_DOUBT}),
+    "in_doubt": frozenset[DeliveryState](),
+}
+"""Outcomes without a usable answer, and what is then left for the next time."""
 _OUTCOMES = {TakenIn: "taken_in", RefusedAtDoor: "refused", NotSent: "not_sent", InDoubt: "in_doubt"}
 
 
@@ -42,21 +49,24 @@ class _Result:
 
 
 def deliver(connector: Connector) -> Delivered:
-    """Work through everything that is due, until nothing is or customs cannot be reached."""
+    """Work through everything that is due.
+
+    It ends early when customs cannot be reached; when it answers no questions, messages are still sent.
+    """
     total = Delivered()
     recover(connector)
-    is_reachable = True
-    while is_reachable and not connector.is_stopping():
-        claim = _claim(connector)
+    wanted = set(queue.CLAIMABLE)
+    while wanted and not connector.is_stopping():
+        claim = _claim(connector, wanted)
         if claim is None:
             break
         result = _send(connector, claim) if claim.kind == "send" else _ask(connector, claim)
         _record(connector, claim, result)
         total.outcomes[result.outcome] += 1
         total.stopped += result.step.state in _NEEDS_OPERATOR
-        is_reachable = result.outcome not in {"not_sent", "unanswered"}
-        if not is_reachable or result.outcome == "in_doubt":
+        if result.outcome in _UNANSWERED:
             total.unanswered = total.unanswered or result.step.info
+            wanted -= _UNANSWERED[result.outcome]
     return total
 
 
@@ -78,10 +88,10 @@ def recover(connector: Connector) -> int:
     return len(gone)
 
 
-def _claim(connector: Connector) -> Claim | None:
+def _claim(connector: Connector, wanted: Collection[DeliveryState]) -> Claim | None:
     with connector.database.write() as transaction:
         now = connector.clock()
-        claim = queue.claim(transaction, now=now, lease=connector.lease)
+        claim = queue.claim(transaction, wanted, now=now, lease=connector.lease)
         if claim is not None:
             log.append(transaction, [_attempted(claim)], actor=ACTOR, time=now)
         return claim

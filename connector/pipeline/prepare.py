@@ -21,7 +21,7 @@ from connector.messages.records import SourceKey
 from connector.outbox import documents, queue
 from connector.outbox.queue import NewMessage
 from connector.outbox.revisions import Revision
-from connector.pipeline.holding import quarantined
+from connector.pipeline.entries import quarantined
 from connector.pipeline.packing import new_message, signed_entry
 from connector.pipeline.sorting import Draft, Sorted, sort
 from connector.pipeline.wiring import ACTOR, Collection, Connector
@@ -97,12 +97,14 @@ def _run(connector: Connector, collection: Collection, total: Prepared) -> None:
 
 
 def _without_twins(drafts: Sequence[Draft]) -> tuple[list[Draft], list[Held]]:
-    """The first draft of every business key; another record under the same key is held."""
+    """One draft for every business key: of the same record the newer, while another record under the key is held."""
     first: dict[tuple[str, str], Draft] = {}
     twins: list[Held] = []
     for draft in drafts:
         known = first.setdefault(_key(draft), draft)
-        if known is not draft:
+        if known.source == draft.source:
+            first[_key(draft)] = draft
+        else:
             text = f"record {known.source.key} has the same business key {draft.document.business_key}; give it its own"
             twins.append(_hold(draft, "same_key", text))
     return list(first.values()), twins

@@ -31,8 +31,10 @@ from connector.messages.receipts import CustomsStatus
 from connector.messages.records import SourceKey, SourceRecord
 from connector.outbox import documents, queries, queue
 from connector.outbox.queries import DocumentView, MessageView
+from connector.pipeline.entries import status_changed
 from connector.pipeline.packing import new_message, signed_entry
 from connector.pipeline.wiring import Connector
+from connector.receipts import ledger
 from connector.sources import inbox
 
 
@@ -192,8 +194,15 @@ def _requeue_or_ask(connector: Connector, plan: Plan, reason: str, actor: str) -
             done = queue.requeue(transaction, MessageId(message.id), info=f"resent by {actor}: {reason}", now=now)
         if not done:
             return _changed(plan)
-        log.append(transaction, [_entry(plan, reason)], actor=actor, time=now)
+        entries = [_entry(plan, reason), *_refolded(transaction, message)]
+        log.append(transaction, entries, actor=actor, time=now)
     return plan
+
+
+def _refolded(transaction: Connection, message: MessageView) -> list[Entry]:
+    """What a format check said of a message counts no more once its documents go again."""
+    changes = ledger.refold(transaction, ledger.owners_in(transaction, message.id))
+    return [status_changed(change) for change in changes]
 
 
 def _split(connector: Connector, plan: Plan, reason: str, actor: str) -> Plan:
@@ -208,6 +217,7 @@ def _split(connector: Connector, plan: Plan, reason: str, actor: str) -> Plan:
             return _changed(plan)
         queue.add(transaction, singles, now=now)
         entries = [_entry(plan, reason), *[signed_entry(single) for single in singles]]
+        entries += _refolded(transaction, message)
         log.append(transaction, entries, actor=actor, time=now)
     return plan
 

@@ -1,6 +1,7 @@
 """take_receipts: what customs says is fetched, kept raw, matched, and added up to the status of each document.
 
-A page of envelopes is one commit. An envelope that cannot be read is kept with its problem and never stops the others.
+A page of envelopes is one commit. What cannot be read, an envelope or one record in it, is kept with its problem and
+never stops the others.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from connector.audit import log
 from connector.audit.events import Entry, Event
 from connector.errors import UnreadableMessage
 from connector.messages.envelope import unseal
-from connector.messages.receipts import Receipt
 from connector.outbox import queue
+from connector.pipeline.entries import status_changed
 from connector.pipeline.wiring import ACTOR, Connector
 from connector.receipts import ledger
-from connector.receipts.ledger import Envelope, Owner, StatusChange, Taken
-from connector.receipts.parse import read_receipts
+from connector.receipts.ledger import Envelope, StatusChange, Taken
+from connector.receipts.parse import Parsed, read_receipts
 from connector.sources import inbox, quarantine
 from connector.storage.database import lock
 from connector.transport.interface import FetchedReceipt
@@ -55,19 +56,16 @@ def take_receipts(connector: Connector) -> Received:
 
 
 def _read(fetched: FetchedReceipt, dxp_id: str) -> Envelope:
-    receipts: list[Receipt] = []
+    parsed = Parsed(receipts=(), problems=())
     try:
         envelope = unseal(fetched.envelope)
-        receipts = read_receipts(envelope.data)
         problem = "" if envelope.receiver == dxp_id else f"it is addressed to {envelope.receiver}, not to us"
+        if not problem:
+            parsed = read_receipts(envelope.data)
+            problem = "; ".join(parsed.problems)
     except UnreadableMessage as error:
         problem = error.cause
-    return Envelope(
-        sequence=fetched.sequence,
-        content=fetched.envelope,
-        receipts=() if problem else tuple(receipts),
-        problem=problem,
-    )
+    return Envelope(sequence=fetched.sequence, content=fetched.envelope, receipts=parsed.receipts, problem=problem)
 
 
 def _commit(connector: Connector, cursor: int, envelopes: list[Envelope], total: Received) -> None:
@@ -75,10 +73,11 @@ def _commit(connector: Connector, cursor: int, envelopes: list[Envelope], total:
         lock(transaction, "prepare")  # no record starts to wait for an answer while that answer is being taken
         now = connector.clock()
         taken = ledger.take(transaction, connector.endpoint, envelopes, now=now)
+        moved = _move_messages(connector, transaction, taken)
         changes = ledger.refold(transaction, [owner for one in taken for owner in one.owners])
         entries = _unreadable_entries(envelopes) + [_taken_entry(one) for one in taken]
-        entries += [_change_entry(change) for change in changes]
-        entries += _move_messages(connector, transaction, taken)
+        entries += [status_changed(change) for change in changes]
+        entries += moved
         _retry_held(transaction, changes)
         ledger.move_cursor(transaction, connector.endpoint, max(cursor, *(one.sequence for one in envelopes)))
         log.append(transaction, entries, actor=ACTOR, time=now)
@@ -135,24 +134,6 @@ def _taken_entry(taken: Taken) -> Entry:
         waybill=owner.waybill if owner else "",
         export_list=owner.export_list if owner else "",
         detail=detail,
-    )
-
-
-def _change_entry(change: StatusChange) -> Entry:
-    owner: Owner = change.owner
-    return Entry(
-        event=Event.STATUS_CHANGED,
-        document_type=owner.type,
-        business_key=owner.business_key,
-        waybill=owner.waybill,
-        export_list=owner.export_list,
-        detail={
-            "guid": owner.guid,
-            "before": change.before.value,
-            "status": change.standing.status.value,
-            "code": change.standing.code,
-            "info": change.standing.info,
-        },
     )
 
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from connector.messages.deliveries import DeliveryState
 from connector.messages.receipts import CustomsStatus, Receipt
 from connector.receipts.fold import Said, Standing, fold
-from connector.storage.outbox import DOCUMENTS, MESSAGE_DOCUMENTS
+from connector.storage.outbox import DOCUMENTS, MESSAGE_DOCUMENTS, MESSAGES
 from connector.storage.receipts import RECEIPT_CURSORS, RECEIPT_ENVELOPES, RECEIPTS
 
 _AT_ONCE = 500
@@ -29,7 +30,7 @@ class Envelope:
     content: bytes
     receipts: tuple[Receipt, ...]
     problem: str = ""
-    """Why nothing could be read."""
+    """What could not be read, and why; empty when all could."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +144,17 @@ def refold(transaction: Connection, owners: Iterable[Owner]) -> list[StatusChang
     return changes
 
 
+def owners_in(connection: Connection, message_id: str) -> tuple[Owner, ...]:
+    """The revisions a message carries, in order."""
+    query = (
+        _owner_query()
+        .join(MESSAGE_DOCUMENTS, MESSAGE_DOCUMENTS.c.guid == DOCUMENTS.c.guid)
+        .where(MESSAGE_DOCUMENTS.c.message_id == message_id)
+        .order_by(MESSAGE_DOCUMENTS.c.position)
+    )
+    return tuple(_owner(row) for row in connection.execute(query))
+
+
 def receipts_of(connection: Connection, guid: str) -> list[Any]:
     """The receipts of a revision in the order customs gave them: rows of the receipt table."""
     own = select(RECEIPTS).where(RECEIPTS.c.document_guid == guid)
@@ -188,7 +200,7 @@ def _match(connection: Connection, receipts: Sequence[Receipt]) -> dict[str, tup
     matches: dict[str, tuple[Owner, ...]] = {}
     for receipt in receipts:
         if receipt.message_id is not None:
-            matches[receipt.digest] = _carried(connection, receipt.message_id)
+            matches[receipt.digest] = owners_in(connection, receipt.message_id)
         elif receipt.guid in by_guid:
             matches[receipt.digest] = (by_guid[receipt.guid],)
         else:
@@ -219,16 +231,6 @@ def _owners_by_key(connection: Connection, keys: set[str]) -> dict[tuple[str, st
     return found
 
 
-def _carried(connection: Connection, message_id: str) -> tuple[Owner, ...]:
-    query = (
-        _owner_query()
-        .join(MESSAGE_DOCUMENTS, MESSAGE_DOCUMENTS.c.guid == DOCUMENTS.c.guid)
-        .where(MESSAGE_DOCUMENTS.c.message_id == message_id)
-        .order_by(MESSAGE_DOCUMENTS.c.position)
-    )
-    return tuple(_owner(row) for row in connection.execute(query))
-
-
 def _owner_query() -> Any:
     table = DOCUMENTS.c
     return select(table.guid, table.type, table.business_key, table.waybill, table.export_list, table.app_time)
@@ -245,6 +247,7 @@ def _owner(row: Any) -> Owner:
 
 
 def _said(connection: Connection, guids: list[str]) -> dict[str, list[Said]]:
+    """What was said about each revision. A format check counts while its message is refused, not once it goes again."""
     said: dict[str, list[Said]] = {}
     table = RECEIPTS.c
     own = select(table.document_guid, table.code, table.time, table.info).where(table.document_guid.in_(guids))
@@ -253,7 +256,8 @@ def _said(connection: Connection, guids: list[str]) -> dict[str, list[Said]]:
     of_messages = (
         select(MESSAGE_DOCUMENTS.c.guid, table.code, table.time, table.info)
         .join(MESSAGE_DOCUMENTS, MESSAGE_DOCUMENTS.c.message_id == table.message_id)
-        .where(MESSAGE_DOCUMENTS.c.guid.in_(guids))
+        .join(MESSAGES)
+        .where(MESSAGE_DOCUMENTS.c.guid.in_(guids), MESSAGES.c.state == DeliveryState.REFUSED)
     )
     for row in connection.execute(of_messages):
         format_check = Said(code=row.code, time=row.time, info=row.info, is_format_check=True)

@@ -7,23 +7,43 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lxml import etree
 
-from connector.errors import UnreadableMessage
 from connector.messages.catalogue import BEIJING, ReceiptType, receipt_type
 from connector.messages.deliveries import MessageId
 from connector.messages.parser import Element, local_name, parse, validate
 from connector.messages.receipts import Receipt
 
 
-def read_receipts(data: bytes) -> list[Receipt]:
-    """The return records of one receipt message, in order. Raises `UnreadableMessage`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What could be read from one receipt message; one bad record does not keep the others from being read."""
+
+    receipts: tuple[Receipt, ...]
+    """In the order of the message."""
+    problems: tuple[str, ...]
+    """What is wrong with each record that could not be read."""
+
+
+def read_receipts(data: bytes) -> Parsed:
+    """Read the return records of one receipt message.
+
+    Raises `UnreadableMessage` when the message as a whole is not one of the receipt types, or not valid.
+    """
     root = parse(data)
     kind = receipt_type(local_name(root))
     validate(root, kind.schema)
-    return [_receipt(kind, record) for record in root.iterchildren(f"{{{kind.namespace}}}{kind.record}")]
+    receipts: list[Receipt] = []
+    problems: list[str] = []
+    for number, record in enumerate(root.iterchildren(f"{{{kind.namespace}}}{kind.record}"), start=1):
+        try:
+            receipts.append(_receipt(kind, record))
+        except ValueError as error:
+            problems.append(f"record {number}: {error}")
+    return Parsed(receipts=tuple(receipts), problems=tuple(problems))
 
 
 def _receipt(kind: ReceiptType, record: Element) -> Receipt:
@@ -53,8 +73,4 @@ def _time(text: str) -> datetime:
         moment = datetime.fromisoformat(f"{text[:8]}T{text[8:14]}.{text[14:]}")
         return moment.replace(tzinfo=BEIJING).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise UnreadableMessage(
-            f"returnTime {text!r} is no time of the form yyyyMMddHHmmssSSS",
-            effect="the receipt is kept but not applied",
-            remedy="show the envelope to customs",
-        ) from None
+        raise ValueError(f"returnTime {text!r} is no time of the form yyyyMMddHHmmssSSS") from None

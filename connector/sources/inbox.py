@@ -46,7 +46,9 @@ def move_cursor(transaction: Connection, collection: str, cursor: Cursor) -> Non
 def store(transaction: Connection, records: Sequence[SourceRecord], *, now: datetime) -> list[tuple[SourceRecord, int]]:
     """Store the records that differ from the newest version of their key; each of these with its version."""
     newest = _newest_versions(transaction, {record.key for record in records})
-    rows, stored = [], []
+    rows: list[dict[str, object]] = []
+    stored: list[tuple[SourceRecord, int]] = []
+    latest: dict[SourceKey, dict[str, object]] = {}
     for record in records:
         body = record.to_json()
         fingerprint = digest(body)
@@ -54,18 +56,19 @@ def store(transaction: Connection, records: Sequence[SourceRecord], *, now: date
         if fingerprint == known:
             continue
         newest[record.key] = (version + 1, fingerprint)
-        rows.append(
-            {
-                "collection": record.key.collection,
-                "key": record.key.key,
-                "version": version + 1,
-                "digest": fingerprint,
-                "changed_at": record.changed_at,
-                "body": body,
-                "collected_at": now,
-                "state": "waiting",
-            }
-        )
+        if record.key in latest:
+            latest[record.key]["state"] = "superseded"
+        latest[record.key] = {
+            "collection": record.key.collection,
+            "key": record.key.key,
+            "version": version + 1,
+            "digest": fingerprint,
+            "changed_at": record.changed_at,
+            "body": body,
+            "collected_at": now,
+            "state": "waiting",
+        }
+        rows.append(latest[record.key])
         stored.append((record, version + 1))
     if rows:
         _supersede(transaction, rows)

@@ -94,7 +94,9 @@ def held_among(connection: Connection, keys: Sequence[SourceKey]) -> set[tuple[S
     table = QUARANTINE.c
     rows = connection.execute(
         select(table.collection, table.key, table.type).where(
-            table.resolved_at.is_(None), table.key.in_([key.key for key in keys])
+            table.resolved_at.is_(None),
+            table.collection.in_({key.collection for key in keys}),
+            table.key.in_([key.key for key in keys]),
         )
     )
     wanted = set(keys)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 TIMELESS_AT_MOST = 1000
 """Rows without a change time that one pass names; where there are more, it says so."""
+KEY_AT_MOST = 255
+"""Characters of one column of a key: more would not fit an index of ours."""
 
 
 class SqlSource:
@@ -178,6 +180,11 @@ class SqlSource:
             faults += [
                 f"column {name} holds the / that separates key parts" for name in columns if "/" in str(head.row[name])
             ]
+        faults += [
+            f"column {name} is part of the key and holds more than {KEY_AT_MOST} or unprintable characters"
+            for name in columns
+            if len(text := str(head.row[name])) > KEY_AT_MOST or not text.isprintable()
+        ]
         unreadable = faults or any(name in head.misfits for name in columns)
         unique = self._file.unique
         key = f"{unique}={head.row[unique]}" if unreadable else "/".join(str(head.row[name]) for name in columns)

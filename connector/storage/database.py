@@ -42,6 +42,12 @@ class Database:
         """PostgreSQL; otherwise SQLite."""
         return self._engine.dialect.name == "postgresql"
 
+    @property
+    def is_missing(self) -> bool:
+        """A SQLite file that does not exist, and that connecting would make."""
+        file = self._engine.url.database
+        return not self.is_postgresql and file not in {None, "", ":memory:"} and not Path(str(file)).exists()
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view. Raises `DatabaseUnreachable`."""

@@ -45,7 +45,7 @@ class DocumentRow(SQLModel, table=True):
 
 
 class MessageRow(SQLModel, table=True):
-    """One signed message and where it is on its way out. Its bytes never change."""
+    """One signed message and where it is on its way out."""
 
     __tablename__ = "message"
     __table_args__ = (Index("ix_message_due", "state", "due_at"),)
@@ -56,12 +56,8 @@ class MessageRow(SQLModel, table=True):
     suite: str
     key_id: str
     """Fingerprint of the signing certificate."""
-    xml: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    """The exact signed bytes."""
     digest: str
     """SHA-256 of the signed bytes."""
-    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    """The exact request body that every attempt sends."""
     created_at: datetime = Field(sa_column=Column(UtcTime, nullable=False))
     state: str
     state_since: datetime = Field(sa_column=Column(UtcTime, nullable=False))
@@ -77,6 +73,18 @@ class MessageRow(SQLModel, table=True):
     """Grows with every claim: a stale holder's writes change nothing."""
     lease_until: datetime | None = Field(default=None, sa_column=Column(UtcTime, nullable=True))
     """By the database's clock."""
+
+
+class MessageBytesRow(SQLModel, table=True):
+    """The bytes of a message, which never change; apart, so that a change of state does not write them anew."""
+
+    __tablename__ = "message_bytes"
+
+    message_id: str = Field(primary_key=True, foreign_key="message.id")
+    xml: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """The exact signed bytes."""
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """The exact request body that every attempt sends."""
 
 
 class MessageDocumentRow(SQLModel, table=True):
@@ -116,5 +124,6 @@ class AttemptRow(SQLModel, table=True):
 
 DOCUMENTS = table_of(DocumentRow)
 MESSAGES = table_of(MessageRow)
+MESSAGE_BYTES = table_of(MessageBytesRow)
 MESSAGE_DOCUMENTS = table_of(MessageDocumentRow)
 ATTEMPTS = table_of(AttemptRow)

@@ -29,7 +29,7 @@ class ReceiptEnvelopeRow(SQLModel, table=True):
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     received_at: datetime = Field(sa_column=Column(UtcTime, nullable=False))
     problem: str = Field(sa_column=Column(Text, nullable=False))
-    """Why it could not be read; empty when it could."""
+    """What could not be read of it, and why; empty when all could."""
 
 
 class ReceiptRow(SQLModel, table=True):

@@ -32,8 +32,11 @@ def upgrade(database: Database) -> str:
 
 def check(database: Database) -> None:
     """Raise `SchemaVersionError` unless the schema is exactly the one this program needs."""
-    with database.read() as connection:
-        found = current(connection)
+    if database.is_missing:
+        found = ""
+    else:
+        with database.read() as connection:
+            found = current(connection)
     needed = versions()[-1]
     if found == needed:
         return

@@ -59,6 +59,7 @@ class QuarantineRow(SQLModel, table=True):
             sqlite_where=text("resolved_at IS NULL"),
             postgresql_where=text("resolved_at IS NULL"),
         ),
+        Index("ix_quarantine_business_key", "business_key"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

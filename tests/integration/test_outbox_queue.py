@@ -30,7 +30,7 @@ M = MessageId("m")
 
 def claim(database: Database, *, now: datetime = NOW, lease: timedelta = LEASE) -> Claim | None:
     with database.write() as transaction:
-        return queue.claim(transaction, now=now, lease=lease)
+        return queue.claim(transaction, queue.CLAIMABLE, now=now, lease=lease)
 
 
 def claimed(database: Database, *, now: datetime = NOW, lease: timedelta = LEASE) -> Claim:

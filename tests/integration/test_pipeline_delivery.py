@@ -30,7 +30,7 @@ from connector.pipeline.deliver import deliver, recover
 from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import Connector
 from connector.sources import quarantine
-from connector.storage.outbox import ATTEMPTS, MESSAGES
+from connector.storage.outbox import ATTEMPTS, MESSAGE_BYTES, MESSAGES
 from connector.storage.receipts import RECEIPT_ENVELOPES
 
 Wire = Callable[..., Connector]
@@ -179,7 +179,9 @@ def test_messages_are_sent_once_and_delivered_when_customs_takes_them_in(connect
     assert len(office.bodies) == len(office.held) == 2
     assert cycle.failures == []
     with connector.database.read() as connection:
-        for row in connection.execute(select(MESSAGES.c.id, MESSAGES.c.digest, MESSAGES.c.body)):
+        for row in connection.execute(
+            select(MESSAGES.c.id, MESSAGES.c.digest, MESSAGE_BYTES.c.body).join(MESSAGE_BYTES)
+        ):
             assert office.held[row.id] == row.digest
             assert bytes(row.body) in office.bodies
     for _ in range(2):
@@ -278,7 +280,7 @@ def test_message_is_in_conflict_and_never_sent_again_when_customs_holds_other_by
 def test_message_is_in_doubt_when_its_sender_is_gone(connector: Connector, office: Office, clock: Clock) -> None:
     collect_and_prepare(connector)
     with connector.database.write() as transaction:
-        claim = queue.claim(transaction, now=clock(), lease=timedelta(seconds=-1))
+        claim = queue.claim(transaction, queue.CLAIMABLE, now=clock(), lease=timedelta(seconds=-1))
     assert claim is not None
     assert recover(connector) == 1
     assert recover(connector) == 0

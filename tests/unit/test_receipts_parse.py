@@ -62,7 +62,7 @@ def message(kind: str, *records: dict[str, str], prefix: str = "ceb", space: str
 
 
 def only(data: bytes) -> Receipt:
-    (receipt,) = read_receipts(data)
+    (receipt,) = read_receipts(data).receipts
     return receipt
 
 
@@ -106,7 +106,7 @@ def test_receipt_is_known_by_its_namespace_whatever_its_prefix(prefix: str) -> N
 
 def test_receipts_stand_in_the_order_of_the_message() -> None:
     records = [FIELDS_214 | {"coElNo": f"RK{number}"} for number in range(100)]
-    assert [one.business_key for one in read_receipts(message("CEB214", *records))] == [
+    assert [one.business_key for one in read_receipts(message("CEB214", *records)).receipts] == [
         f"4401000002/RK{number}" for number in range(100)
     ]
 
@@ -118,7 +118,7 @@ def test_code_that_no_table_holds_is_kept_as_it_stands(code: str) -> None:
 
 def test_digest_is_the_same_for_the_same_record_in_another_message_and_differs_for_any_other() -> None:
     alone = only(message("CEB214", FIELDS_214))
-    second = read_receipts(message("CEB214", FIELDS_214 | {"coElNo": "RK2"}, FIELDS_214))[1]
+    second = read_receipts(message("CEB214", FIELDS_214 | {"coElNo": "RK2"}, FIELDS_214)).receipts[1]
     assert second.digest == alone.digest
     for name in FIELDS_214:
         text = {"guid": GUID.lower(), "returnTime": "20260601080102346"}.get(name, "9")
@@ -143,9 +143,11 @@ def test_digest_is_the_same_for_the_same_record_in_another_message_and_differs_f
         "202606010801021_2",
     ],
 )
-def test_message_is_refused_when_a_return_time_is_no_time(text: str) -> None:
-    with pytest.raises(UnreadableMessage, match="returnTime"):
-        read_receipts(message("CEB214", FIELDS_214, FIELDS_214 | {"returnTime": text}))
+def test_record_alone_is_left_out_when_its_return_time_is_no_time(text: str) -> None:
+    parsed = read_receipts(message("CEB214", FIELDS_214, FIELDS_214 | {"returnTime": text}))
+    assert [receipt.code for receipt in parsed.receipts] == [FIELDS_214["returnStatus"]]
+    (problem,) = parsed.problems
+    assert problem.startswith("record 2: returnTime")
 
 
 def test_message_is_refused_when_its_schema_refuses_it() -> None:
@@ -175,7 +177,7 @@ def test_message_is_refused_when_it_is_no_receipt_message(data: bytes) -> None:
 
 
 def test_published_sample_of_a_tally_receipt_is_read(reference: Path) -> None:
-    receipts = read_receipts((reference / "official/samples202205/CEB216Message.xml").read_bytes())
+    receipts = read_receipts((reference / "official/samples202205/CEB216Message.xml").read_bytes()).receipts
     assert {one.business_key for one in receipts} >= {"A000080003/Cop20180507056"}
     assert {one.code for one in receipts} == {"2"}
     assert receipts[0].time == datetime(2020, 4, 1, 3, 2, 9, 412_000, tzinfo=UTC)

@@ -26,9 +26,7 @@ def upgrade() -> None:
         sa.Column("type", sa.String(), nullable=False),
         sa.Column("suite", sa.String(), nullable=False),
         sa.Column("key_id", sa.String(), nullable=False),
-        sa.Column("xml", sa.LargeBinary(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", UtcTime(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("state_since", UtcTime(), nullable=False),
@@ -158,6 +156,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["record_id"], ["source_record.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("ix_quarantine_business_key", "quarantine", ["business_key"], unique=False)
     op.create_index(
         "uq_quarantine_open",
         "quarantine",
@@ -165,6 +164,14 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=sa.text("resolved_at IS NULL"),
         postgresql_where=sa.text("resolved_at IS NULL"),
+    )
+    op.create_table(
+        "message_bytes",
+        sa.Column("message_id", sa.String(), nullable=False),
+        sa.Column("xml", sa.LargeBinary(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["message_id"], ["message.id"]),
+        sa.PrimaryKeyConstraint("message_id"),
     )
     op.create_table(
         "message_document",
