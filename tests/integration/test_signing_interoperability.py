@@ -91,7 +91,7 @@ class Sha1Signer(XMLSigner):
 def xmlsec1() -> str:
     program = shutil.which("xmlsec1")
     if program is None:
-        pytest.skip("the program xmlsec1 is not installed (Debian package xmlsec1)")
+        pytest.skip("needs xmlsec1, and it is not installed (Debian package xmlsec1)")
     return program
 
 

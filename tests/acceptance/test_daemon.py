@@ -1,0 +1,150 @@
+"""``connector run``: works by itself, recovers by itself, and ends when it is told to."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Edit = Callable[[Path, str, str], None]
+Query = Callable[..., list[Any]]
+Office = Callable[[Path], AbstractContextManager[None]]
+Peer = Callable[[Callable[[bytes], object]], int]
+Daemon = Callable[[Path], AbstractContextManager[subprocess.Popen[bytes]]]
+
+pytestmark = pytest.mark.xdist_group("acceptance_daemon")
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def daemon(environment: dict[str, str]) -> Daemon:
+    """Runs the daemon of a folder, which writes to stderr.log and stdout.log there; killed if it is left running."""
+
+    @contextmanager
+    def run(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+        command = [sys.executable, "-m", "connector", "--config", str(folder / "connector.toml"), "run"]
+        with (folder / "stdout.log").open("wb") as out, (folder / "stderr.log").open("wb") as err:
+            process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        try:
+            until(lambda: "running" in said(folder))
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    return run
+
+
+@pytest.fixture
+def busy(enterprise: Path, edit: Edit) -> Path:
+    """An enterprise whose daemon looks all the time."""
+    edit(enterprise / "connector.toml", "collect_seconds = 5", "collect_seconds = 0.2")
+    edit(enterprise / "connector.toml", "deliver_seconds = 1", "deliver_seconds = 0.1")
+    return enterprise
+
+
+def said(folder: Path) -> str:
+    return (folder / "stderr.log").read_text("utf-8")
+
+
+def until(is_true: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not is_true():
+        assert time.monotonic() < end, "it has not happened in time"
+        time.sleep(0.05)
+
+
+def answered(folder: Path, query: Query) -> int:
+    """How many documents have their final answer."""
+    statement = "SELECT count(*) FROM document WHERE customs_status IN ('released', 'finished')"
+    return int(query(folder / "connector.db", statement)[0][0])
+
+
+def states(folder: Path, query: Query) -> set[str]:
+    return {row[0] for row in query(folder / "connector.db", "SELECT state FROM message")}
+
+
+def test_daemon_sends_what_is_there_and_what_comes_when_it_runs(
+    busy: Path, daemon: Daemon, office: Office, query: Query
+) -> None:
+    warehouse = busy / "warehouse.db"
+    (row,) = query(warehouse, "SELECT * FROM wms_receipt_order WHERE order_no = 'RK10000006'")
+    query(warehouse, "DELETE FROM wms_receipt_order WHERE order_no = 'RK10000006'")
+    with office(busy), daemon(busy) as process:
+        until(lambda: answered(busy, query) == 10)
+        query(warehouse, f"INSERT INTO wms_receipt_order VALUES ({', '.join('?' * len(row))})", *row)
+        until(lambda: answered(busy, query) == 12)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+    assert states(busy, query) == {"delivered"}
+    held = query(busy / "customs.db", "SELECT DISTINCT times_received, times_accepted FROM documents")
+    assert held == [(1, 1)]
+    assert [line.rpartition(" ")[2] for line in said(busy).splitlines()] == ["running", "stopped"]
+    assert (busy / "stdout.log").read_bytes() == b""
+
+
+def test_daemon_recovers_by_itself_when_customs_is_down_at_first(
+    busy: Path, daemon: Daemon, office: Office, query: Query
+) -> None:
+    with daemon(busy) as process:
+        until(lambda: query(busy / "connector.db", "SELECT max(number) FROM attempt")[0][0] == 2)
+        with office(busy):
+            until(lambda: answered(busy, query) == 12)
+            until(lambda: said(busy).count("works again") == 2)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+    assert "Traceback" not in said(busy)
+    # Said once, however many tries fail in the same way, and however long nothing is due between them.
+    assert (said(busy).count("ERROR deliver"), said(busy).count("ERROR receipts")) == (1, 1)
+    assert query(busy / "customs.db", "SELECT DISTINCT times_received FROM documents") == [(1,)]
+
+
+@pytest.fixture
+def hanging(busy: Path, edit: Edit, peer: Peer) -> Iterator[Path]:
+    """An enterprise whose customs takes requests and never answers."""
+    over = threading.Event()
+    port = peer(lambda _: over.wait())
+    config = busy / "connector.toml"
+    address = next(line for line in config.read_text("utf-8").splitlines() if line.startswith("submit_url"))
+    edit(config, address, f'submit_url = "http://127.0.0.1:{port}/"\ndeadline_seconds = 4')
+    yield busy
+    over.set()
+
+
+def test_daemon_leaves_nothing_being_sent_when_it_is_told_to_stop_during_a_call(
+    hanging: Path, daemon: Daemon, query: Query
+) -> None:
+    with daemon(hanging) as process:
+        until(lambda: "sending" in states(hanging, query))
+        process.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        assert process.wait(PATIENCE) == 0
+        assert time.monotonic() - begun < 4 + 2
+    assert states(hanging, query) == {"in_doubt", "pending"}
+    assert query(hanging / "connector.db", "SELECT outcome FROM attempt") == [("in_doubt",)]
+    assert "Traceback" not in said(hanging)
+
+
+def test_daemon_ends_at_once_when_it_is_told_to_stop_a_second_time(
+    hanging: Path, daemon: Daemon, edit: Edit, query: Query
+) -> None:
+    edit(hanging / "connector.toml", "deadline_seconds = 4", "deadline_seconds = 60")
+    with daemon(hanging) as process:
+        until(lambda: "sending" in states(hanging, query))
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 143
+    # What became of the call nobody knows: the next start finds the attempt without an outcome.
+    assert query(hanging / "connector.db", "SELECT outcome, ended_at FROM attempt") == [("", None)]

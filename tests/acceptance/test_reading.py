@@ -1,0 +1,282 @@
+"""The commands that only read: their JSON is a contract, their tables are for people, and filters filter."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.demo.returns import Fault, generate
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Read = Callable[..., Any]
+Query = Callable[..., list[Any]]
+
+pytestmark = pytest.mark.xdist_group("acceptance_demo")
+
+PARCELS = list(generate(60, seed=2))
+THIRD = PARCELS[2]
+"""The third return of the sample, with nothing amiss and an export list of its own."""
+NO_WAYBILL = next(parcel for parcel in PARCELS if parcel.fault is Fault.MISSING_WAYBILL)
+REFUND, TALLY = f"4401980A31/{THIRD.order_no}", f"4401660B27/{THIRD.order_no}"
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+@pytest.fixture(scope="module")
+def documents(played: Path, read: Read) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = read(played, "documents", "list")["documents"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def entries(played: Path, read: Read) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = read(played, "audit", "list")["entries"]
+    return found
+
+
+def test_documents_have_the_fields_of_the_contract(documents: list[dict[str, Any]]) -> None:
+    for one in documents:
+        assert one["type"] in {"CEB213", "CEB215"}
+        assert one["revision"] == 1
+        assert one["customs_status"] in {"released", "finished", "rejected"}
+        assert one["customs_code"] in {"800", "399", "100"}
+        assert one["message_ids"] == [one["message_id"]]
+        assert RFC3339.fullmatch(one["app_time"])
+        assert RFC3339.fullmatch(one["customs_time"])
+    assert {REFUND, TALLY} <= {one["business_key"] for one in documents}
+
+
+def test_messages_have_the_fields_of_the_contract(played: Path, read: Read, documents: list[dict[str, Any]]) -> None:
+    messages = read(played, "messages", "list")["messages"]
+    assert {(one["type"], one["delivery_state"]) for one in messages} == {
+        ("CEB213", "delivered"),
+        ("CEB215", "delivered"),
+    }
+    carried = {(key, one["id"]) for one in messages for key in one["documents"]}
+    assert carried == {(one["business_key"], one["message_id"]) for one in documents}
+    assert all(RFC3339.fullmatch(one[name]) for one in messages for name in ("created_at", "state_since", "due_at"))
+
+
+def test_audit_entries_have_the_fields_of_the_contract(entries: list[dict[str, Any]]) -> None:
+    assert [one["sequence"] for one in entries] == list(range(1, len(entries) + 1))
+    assert {one["actor"] for one in entries} == {"connector"}
+    times = [one["time"] for one in entries]
+    assert all(RFC3339.fullmatch(time) for time in times)
+    assert times == sorted(times)
+    assert {one["event"] for one in entries} == {
+        "collected",
+        "mapped",
+        "quarantined",
+        "signed",
+        "attempted",
+        "answered",
+        "receipt_taken",
+        "status_changed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "holds"),
+    [
+        (["--type", "CEB215"], lambda one: one["type"] == "CEB215"),
+        (["--key", REFUND], lambda one: one["business_key"] == REFUND),
+        (["--waybill", THIRD.waybill], lambda one: one["waybill"] == THIRD.waybill),
+        (["--export-list", THIRD.order.invt_no], lambda one: one["export_list"] == THIRD.order.invt_no),
+        (["--customs-status", "rejected"], lambda one: one["customs_status"] == "rejected"),
+        (["--state", "parked"], lambda _: False),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_documents_list_gives_those_that_the_filter_names(
+    played: Path,
+    read: Read,
+    documents: list[dict[str, Any]],
+    options: list[str],
+    holds: Callable[[dict[str, Any]], bool],
+) -> None:
+    expected = [one for one in documents if holds(one)]
+    assert len(expected) < len(documents)
+    assert read(played, "documents", "list", *options)["documents"] == expected
+
+
+def test_documents_list_gives_a_time_span_when_asked(played: Path, read: Read, documents: list[dict[str, Any]]) -> None:
+    first = documents[0]["app_time"]
+    assert read(played, "documents", "list", "--since", first, "--until", "2099-01-01")["documents"] == documents
+    assert read(played, "documents", "list", "--until", "2026-01-01T00:00:00+08:00")["documents"] == []
+    assert read(played, "documents", "list", "--limit", "3")["documents"] == documents[-3:]
+
+
+@pytest.mark.parametrize(
+    ("options", "types"),
+    [
+        (["--type", "CEB213"], {"CEB213"}),
+        (["--waybill", THIRD.waybill], {"CEB213", "CEB215"}),
+        (["--state", "refused"], set()),
+        (["--customs-status", "released"], {"CEB213"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_messages_list_gives_those_that_the_filter_names(
+    played: Path, read: Read, options: list[str], types: set[str]
+) -> None:
+    assert {one["type"] for one in read(played, "messages", "list", *options)["messages"]} == types
+
+
+@pytest.mark.parametrize(
+    ("options", "holds"),
+    [
+        (["--event", "quarantined"], lambda one: one["event"] == "quarantined"),
+        (["--actor", "wang"], lambda _: False),
+        (["--key", REFUND], lambda one: one["business_key"] == REFUND),
+        (["--waybill", THIRD.waybill], lambda one: one["waybill"] == THIRD.waybill),
+        (["--export-list", THIRD.order.invt_no], lambda one: one["export_list"] == THIRD.order.invt_no),
+        (["--since", "2099-01-01"], lambda _: False),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_audit_list_gives_those_that_the_filter_names(
+    played: Path,
+    read: Read,
+    entries: list[dict[str, Any]],
+    options: list[str],
+    holds: Callable[[dict[str, Any]], bool],
+) -> None:
+    expected = [one for one in entries if holds(one)]
+    assert len(expected) < len(entries)
+    assert read(played, "audit", "list", *options)["entries"] == expected
+
+
+def test_audit_list_gives_what_happened_to_a_message_when_its_id_is_named(
+    played: Path, read: Read, documents: list[dict[str, Any]]
+) -> None:
+    number = documents[0]["message_id"]
+    found = read(played, "audit", "list", "--message", number, "--limit", "2")["entries"]
+    assert [one["event"] for one in found] == ["attempted", "answered"]
+    assert {one["message_id"] for one in found} == {number}
+
+
+def test_audit_show_gives_one_entry_whole(played: Path, read: Read, entries: list[dict[str, Any]]) -> None:
+    assert read(played, "audit", "show", "5")["entries"] == [entries[4]]
+
+
+def test_messages_show_gives_its_attempts(played: Path, read: Read, documents: list[dict[str, Any]]) -> None:
+    (found,) = read(played, "messages", "show", documents[0]["message_id"])["messages"]
+    assert [(one["number"], one["kind"], one["outcome"]) for one in found["attempts"]] == [(1, "send", "taken_in")]
+    assert all(RFC3339.fullmatch(found["attempts"][0][name]) for name in ("started_at", "ended_at"))
+
+
+@pytest.mark.parametrize("name", [REFUND, THIRD.order_no, THIRD.waybill], ids=["business key", "order", "waybill"])
+def test_documents_show_tells_the_story_in_order(played: Path, read: Read, name: str) -> None:
+    found = read(played, "documents", "show", name)
+    keys = {one["business_key"] for one in found["documents"]}
+    assert keys == ({REFUND} if name == REFUND else {REFUND, TALLY})
+    story = found["entries"]
+    assert [one["sequence"] for one in story] == sorted(one["sequence"] for one in story)
+    about = [one for one in story if one["document_type"] in {"", "CEB213"}]
+    carrier = next(one["message_id"] for one in found["documents"] if one["type"] == "CEB213")
+    about = [one for one in about if not one["message_id"] or one["message_id"] == carrier]
+    steps = [one["event"] for one in about if one["event"] != "status_changed"]
+    assert steps == ["collected", "mapped", "signed", "attempted", "answered", *["receipt_taken"] * 4]
+    assert [one["detail"]["code"] for one in about if one["event"] == "receipt_taken"] == ["2", "3", "120", "800"]
+    assert [one["code"] for one in found["documents"][0]["receipts"]] == ["2", "3", "120", "800"]
+    assert found["documents"][0]["content"]["head"]["logisticsNo"] == THIRD.waybill
+
+
+def test_documents_show_tells_the_story_for_people_in_order(played: Path, connector: Run) -> None:
+    told = connector(played, "documents", "show", THIRD.order_no).stdout
+    story = told[told.index("the story") :]
+    places = [story.index(step) for step in ("collected", "mapped", "signed", "attempted", "answered", "receipt_taken")]
+    assert places == sorted(places)
+    assert "released 800" in told
+    assert "放行" in told
+
+
+def test_documents_show_tells_why_when_nothing_of_a_return_could_be_sent(
+    played: Path, connector: Run, read: Read
+) -> None:
+    told = connector(played, "documents", "show", NO_WAYBILL.order_no).stdout
+    assert told.count("in quarantine since") == 2
+    assert "logisticsNo" in told
+    found = read(played, "documents", "show", NO_WAYBILL.order_no)
+    assert found["documents"] == []
+    assert [one["event"] for one in found["entries"]] == ["collected", "quarantined", "quarantined"]
+
+
+def test_quarantine_list_gives_what_waits_and_why(played: Path, connector: Run, read: Read) -> None:
+    waiting = read(played, "quarantine", "list")["quarantine"]
+    mine = [one for one in waiting if one["key"] == NO_WAYBILL.order_no]
+    assert [one["type"] for one in mine] == ["CEB213", "CEB215"]
+    assert all(RFC3339.fullmatch(one["since"]) and one["faults"] for one in waiting)
+    table = connector(played, "quarantine", "list").stdout
+    assert all(one["key"] in table for one in waiting)
+    assert "\x0b" not in table
+
+
+@pytest.mark.parametrize(
+    "command", [("documents", "list"), ("audit", "list", "--limit", "20"), ("status",)], ids=" ".join
+)
+def test_results_for_people_are_plain_text_when_they_go_into_a_pipe(
+    played: Path, connector: Run, command: tuple[str, ...]
+) -> None:
+    result = connector(played, *command, TERM="xterm-256color")
+    assert result.stdout
+    assert "\x1b" not in result.stdout
+    assert result.stderr == ""
+
+
+def test_colours_are_left_out_when_they_are_unwanted(connector: Run) -> None:
+    coloured = re.compile(r"\x1b\[(?:\d+;)*3[0-7]")
+    assert coloured.search(connector(None, "status", "--nonsense", code=2, FORCE_COLOR="1").stderr)
+    said = connector(None, "status", "--nonsense", code=2, FORCE_COLOR="1", NO_COLOR="1").stderr
+    assert not coloured.search(said)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("documents", "show", "RK19999999"), "nothing is known about RK19999999"),
+        (("messages", "show", "1234"), "there is no message 1234"),
+        (("audit", "show", "999999"), "there is no audit entry 999999"),
+        (("documents", "list", "--since", "yesterday"), "write it like 2026-06-01"),
+        (("documents", "list", "--limit", "0"), "--limit"),
+        (("nonsense",), "nonsense"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_command_says_so_on_stderr_when_it_makes_no_sense(
+    played: Path, connector: Run, command: tuple[str, ...], said: str
+) -> None:
+    result = connector(played, *command, code=2)
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+def test_status_counts_what_there_is(played: Path, read: Read, connector: Run, documents: list[dict[str, Any]]) -> None:
+    found = read(played, "status")
+    counted = {(one["type"], one["customs_status"]): one["count"] for one in found["documents"]}
+    assert sum(counted.values()) == len(documents)
+    for (kind, status), count in counted.items():
+        assert count == sum((one["type"], one["customs_status"]) == (kind, status) for one in documents)
+    assert any("SHA-1" in warning for warning in found["warnings"])
+    assert "SHA-1" in connector(played, "status").stdout
+
+
+def test_help_needs_no_configuration(connector: Run) -> None:
+    told = connector(None, "--help").stdout
+    for command in [
+        "demo",
+        "run",
+        "resend",
+        "audit",
+        "documents",
+        "messages",
+        "quarantine",
+        "status",
+        "simulator",
+        "db",
+    ]:
+        assert command in told
