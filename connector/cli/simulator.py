@@ -40,9 +40,9 @@ def serve(context: typer.Context, registry: RegistryOption = None) -> None:
     listener = open_socket(entries)
     office = Office(entries, lambda: datetime.now(UTC))
     host, port = listener.getsockname()
-    say(f"the simulated customs office listens on http://{host}:{port}")
+    line = f"the simulated customs office listens on http://{host}:{port}"
     try:
-        answer_requests(office, listener)
+        answer_requests(office, listener, lambda: say(line))
     finally:
         office.close()
 

@@ -33,6 +33,10 @@ class SourceKey:
     key: str
     """The key columns joined by ``/``, e.g. ``RK10098845``."""
 
+    def __str__(self) -> str:
+        """As the audit log writes it: ``returns/RK10098845``."""
+        return f"{self.collection}/{self.key}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRecord:
@@ -96,6 +100,11 @@ def decode(text: str) -> Any:
 def digest(text: str) -> str:
     """SHA-256 of a text's UTF-8 form, lower-case hex. Lone surrogates count as they are: a digest never fails."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def rfc3339(moment: datetime) -> str:
+    """A time as programs read it, RFC 3339 in UTC with milliseconds, e.g. ``2026-06-01T00:30:00.000Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _tag(value: object) -> dict[str, str]:

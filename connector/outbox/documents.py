@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Exists, insert, select
 
+from connector.messages.deliveries import DeliveryState
 from connector.messages.documents import AppType, Content, Document
 from connector.messages.receipts import CustomsStatus
 from connector.messages.records import digest
 from connector.outbox.revisions import Revision
-from connector.storage.outbox import DOCUMENTS
+from connector.storage.outbox import DOCUMENTS, MESSAGE_DOCUMENTS, MESSAGES
 
 _KEYS_AT_ONCE = 500
 
@@ -33,7 +34,14 @@ def newest_revisions(connection: Connection, message_type: str, business_keys: S
     found: dict[str, Revision] = {}
     for start in range(0, len(business_keys), _KEYS_AT_ONCE):
         query = (
-            select(table.guid, table.business_key, table.revision, table.content_digest, table.customs_status)
+            select(
+                table.guid,
+                table.business_key,
+                table.revision,
+                table.content_digest,
+                table.customs_status,
+                _is_carried().label("is_carried"),
+            )
             .where(table.type == message_type, table.business_key.in_(business_keys[start : start + _KEYS_AT_ONCE]))
             .order_by(table.revision)
         )
@@ -43,8 +51,22 @@ def newest_revisions(connection: Connection, message_type: str, business_keys: S
                 number=row.revision,
                 content_digest=row.content_digest,
                 status=CustomsStatus(row.customs_status),
+                is_carried=bool(row.is_carried),
             )
     return found
+
+
+def _is_carried() -> Exists:
+    return (
+        select(MESSAGE_DOCUMENTS.c.guid)
+        .join(MESSAGES)
+        .where(
+            MESSAGE_DOCUMENTS.c.guid == DOCUMENTS.c.guid,
+            MESSAGES.c.state.not_in([DeliveryState.REFUSED, DeliveryState.CLOSED]),
+        )
+        .correlate(DOCUMENTS)
+        .exists()
+    )
 
 
 def add(transaction: Connection, documents: Sequence[tuple[Document, Origin]]) -> None:

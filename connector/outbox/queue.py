@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, func, insert, or_, select, update
 
 from connector.messages.deliveries import DeliveryState, MessageId, SignedMessage
 from connector.outbox.delivery import Step
@@ -219,17 +219,15 @@ def close(transaction: Connection, message_id: MessageId, *, info: str, now: dat
     return bool(_turn(transaction, and_(MESSAGES.c.id == message_id, allowed), DeliveryState.CLOSED, info, now))
 
 
-def ask_soon(transaction: Connection, message_id: MessageId, *, now: datetime) -> datetime | None:
-    """Bring the next question about a message in doubt forward, never before it has settled; when that is."""
+def ask_soon(transaction: Connection, message_id: MessageId, *, now: datetime) -> bool:
+    """Bring the next question about a message in doubt forward, never before it has settled; False when it is none."""
     table = MESSAGES.c
-    row = transaction.execute(
-        select(table.settle_at).where(table.id == message_id, table.state == DeliveryState.IN_DOUBT)
-    ).one_or_none()
-    if row is None:
-        return None
-    due: datetime = max(now, row.settle_at)
-    transaction.execute(update(MESSAGES).where(table.id == message_id).values(due_at=due))
-    return due
+    brought = transaction.execute(
+        update(MESSAGES)
+        .where(table.id == message_id, table.state == DeliveryState.IN_DOUBT)
+        .values(due_at=case((table.settle_at > now, table.settle_at), else_=now))
+    )
+    return brought.rowcount == 1
 
 
 def _end_attempts(transaction: Connection, message_id: MessageId, info: str, now: datetime) -> None:
@@ -239,22 +237,21 @@ def _end_attempts(transaction: Connection, message_id: MessageId, info: str, now
 
 
 def _turn(transaction: Connection, which: Any, state: DeliveryState, info: str, now: datetime) -> list[MessageId]:
-    ids = [MessageId(number) for number in transaction.execute(select(MESSAGES.c.id).where(which)).scalars()]
-    if ids:
-        transaction.execute(
-            update(MESSAGES)
-            .where(MESSAGES.c.id.in_(ids))
-            .values(
-                state=state,
-                state_since=now,
-                info=info,
-                due_at=now,
-                settle_at=now,
-                lease_token=MESSAGES.c.lease_token + 1,  # whoever is sending it, or asking about it, is overtaken
-                lease_until=None,
-            )
+    turned = transaction.execute(
+        update(MESSAGES)
+        .where(which)
+        .values(
+            state=state,
+            state_since=now,
+            info=info,
+            due_at=now,
+            settle_at=now,
+            lease_token=MESSAGES.c.lease_token + 1,  # whoever is sending it, or asking about it, is overtaken
+            lease_until=None,
         )
-    return ids
+        .returning(MESSAGES.c.id)
+    )
+    return [MessageId(message_id) for message_id in turned.scalars()]
 
 
 def _stepped(step: Step, now: datetime) -> dict[str, object]:

@@ -4,7 +4,8 @@
 newest revision of the key                  a content that differs from it
 ==========================================  =======================================================
 none                                        goes out as revision 1
-rejected or failed                          goes out as the next revision: customs holds nothing
+rejected or failed, or every message that   goes out as the next revision: customs holds nothing
+carried it was refused or closed
 on its way or unanswered                    waits until customs has answered
 accepted                                    waits for an operator: never changed by itself
 ==========================================  =======================================================
@@ -28,6 +29,8 @@ class Revision:
     number: int
     content_digest: str
     status: CustomsStatus
+    is_carried: bool
+    """Whether a message carries it that was neither refused nor closed."""
 
 
 class Verdict(Enum):
@@ -51,4 +54,6 @@ def judge(newest: Revision | None, content_digest: str) -> Verdict:
         return Verdict.NOTHING
     if newest.status.may_be_declared_again:
         return Verdict.SEND
-    return Verdict.WAIT_FOR_OPERATOR if newest.status.is_final else Verdict.WAIT_FOR_ANSWER
+    if newest.status.is_final:
+        return Verdict.WAIT_FOR_OPERATOR
+    return Verdict.WAIT_FOR_ANSWER if newest.is_carried else Verdict.SEND

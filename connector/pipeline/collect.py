@@ -2,6 +2,9 @@
 
 One page is one commit: its records, the cursor behind it, the audit entries. A page that another collector took
 meanwhile is left to it. A row that cannot even be read waits in quarantine for every message type made of it.
+
+The cursor that is remembered never passes the present, so a pass may read rows of the future, which every later pass
+reads again; the same content is stored once.
 """
 
 from __future__ import annotations
@@ -10,13 +13,17 @@ from dataclasses import dataclass
 
 from connector.audit import log
 from connector.audit.events import Entry, Event
-from connector.messages.records import SourceRecord
+from connector.mapping.outcomes import FaultCode
+from connector.messages.records import SourceRecord, rfc3339
 from connector.pipeline.entries import quarantined
 from connector.pipeline.wiring import ACTOR, Collection, Connector
 from connector.sources import inbox, quarantine
 from connector.sources.interface import Page
 from connector.sources.quarantine import Held
 from connector.storage.database import lock
+
+_ENDED_ELSEWHERE = (FaultCode.LOOKUP_MISSING, FaultCode.LOOKUP_AMBIGUOUS, FaultCode.CODE_UNKNOWN)
+"""Reasons that a row looked up, or a code list, can end although the record itself does not change."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,39 +37,43 @@ class Collected:
 
 
 def collect(connector: Connector, collection: Collection) -> Collected:
-    """Read every page that there is now.
+    """Read every page that there is now; then what waits for a row looked up waits to be prepared again.
 
     Raises `SourceUnreachable` or `SourceChanged`; pages committed before stay.
     """
     total = Collected()
+    with connector.database.read() as connection:
+        remembered = cursor = inbox.read_cursor(connection, collection.name)
     more = True
     while more and not connector.is_stopping():
-        with connector.database.read() as connection:
-            cursor = inbox.read_cursor(connection, collection.name)
         page = collection.source.page(cursor)
         with connector.database.write() as transaction:
             lock(transaction, f"collect {collection.name}")
-            if inbox.read_cursor(transaction, collection.name) != cursor:
+            found = inbox.read_cursor(transaction, collection.name)
+            if found != remembered:
+                remembered = cursor = found
                 continue
             now = connector.clock()
             stored = inbox.store(transaction, page.records, now=now)
-            if page.cursor is not None and page.cursor != cursor:
-                inbox.move_cursor(transaction, collection.name, page.cursor)
+            if page.remember is not None:
+                inbox.move_cursor(transaction, collection.name, page.remember)
             held = quarantine.not_yet_held(transaction, _held(collection, page))
             quarantine.hold(transaction, held, now=now)
             entries = [_collected(*one) for one in stored] + [quarantined(one) for one in held]
             log.append(transaction, entries, actor=ACTOR, time=now)
         total.changed += len(stored)
         total.unreadable += len(held)
-        more = page.more
+        remembered, cursor, more = page.remember or remembered, page.cursor, page.more
+    with connector.database.write() as transaction:
+        quarantine.try_again(transaction, collection.name, _ENDED_ELSEWHERE)
     return total
 
 
 def _collected(record: SourceRecord, version: int) -> Entry:
     return Entry(
         event=Event.COLLECTED,
-        source_key=f"{record.key.collection}/{record.key.key}",
-        detail={"version": version, "changed_at": record.changed_at.isoformat(), "lines": len(record.lines)},
+        source_key=str(record.key),
+        detail={"version": version, "changed_at": rfc3339(record.changed_at), "lines": len(record.lines)},
     )
 
 

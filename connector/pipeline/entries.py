@@ -11,7 +11,7 @@ def quarantined(held: Held) -> Entry:
     """Say which record waits, for which message type, and why."""
     return Entry(
         event=Event.QUARANTINED,
-        source_key=f"{held.key.collection}/{held.key.key}",
+        source_key=str(held.key),
         document_type=held.type,
         business_key=held.business_key,
         waybill=held.waybill,

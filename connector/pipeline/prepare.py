@@ -153,6 +153,7 @@ def _commit(connector: Connector, batch: _Batch) -> None:
         queue.add(transaction, [message for message, _ in batch.messages], now=now)
         over = batch.sound & quarantine.held_among(transaction, [key for key, _ in batch.sound])
         quarantine.release(transaction, over, now=now)
+        batch.held = quarantine.not_yet_held(transaction, batch.held)
         quarantine.hold(transaction, batch.held, now=now)
         inbox.mark_prepared(transaction, batch.prepared)
         log.append(transaction, _entries(batch, over), actor=ACTOR, time=now)
@@ -189,7 +190,7 @@ def _entries(batch: _Batch, over: set[tuple[SourceKey, str]]) -> list[Entry]:
     entries += [signed_entry(message) for message, _ in batch.messages]
     entries += [quarantined(held) for held in batch.held]
     entries += [
-        Entry(event=Event.QUARANTINE_LEFT, source_key=f"{key.collection}/{key.key}", document_type=kind)
+        Entry(event=Event.QUARANTINE_LEFT, source_key=str(key), document_type=kind)
         for key, kind in sorted(over, key=lambda pair: (pair[0].key, pair[1]))
     ]
     return entries
@@ -199,7 +200,7 @@ def _mapped(draft: Draft, message: NewMessage) -> Entry:
     document = draft.document
     return Entry(
         event=Event.MAPPED,
-        source_key=f"{draft.source.collection}/{draft.source.key}",
+        source_key=str(draft.source),
         document_type=document.type,
         business_key=document.business_key,
         message_id=message.id,

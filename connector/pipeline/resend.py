@@ -3,7 +3,8 @@
 =====================  ====================================================================================
 state                  what resending does
 =====================  ====================================================================================
-refused, parked        queues the same bytes; split: each document alone in a new message
+refused, parked        queues the same bytes, unless customs' format check refused them; split: each document
+                       alone in a new message, but for those that have a newer revision
 pending, sending       refused: already on its way
 in_doubt               brings the next question forward
 delivered, conflict    refused, with what would be right
@@ -28,14 +29,16 @@ from connector.mapping.outcomes import Unmappable
 from connector.messages.catalogue import message_type
 from connector.messages.deliveries import DeliveryState, MessageId
 from connector.messages.receipts import CustomsStatus
-from connector.messages.records import SourceKey, SourceRecord
+from connector.messages.records import SourceRecord
 from connector.outbox import documents, queries, queue
 from connector.outbox.queries import DocumentView, MessageView
+from connector.outbox.queue import NewMessage
 from connector.pipeline.entries import status_changed
 from connector.pipeline.packing import new_message, signed_entry
 from connector.pipeline.wiring import Connector
 from connector.receipts import ledger
 from connector.sources import inbox
+from connector.storage.database import lock
 
 
 class Action(StrEnum):
@@ -65,6 +68,8 @@ class Plan:
     document: DocumentView | None = None
     record: SourceRecord | None = None
     """REVISE: the source record as it stands now."""
+    guids: tuple[str, ...] = ()
+    """SPLIT: the revisions that go alone."""
 
     @property
     def id(self) -> str:
@@ -97,7 +102,7 @@ def plan_documents(connector: Connector, found: Sequence[DocumentView], *, split
     plans: list[Plan] = []
     carriers: dict[str, MessageView] = {}
     for view in found:
-        if CustomsStatus(view.customs_status).may_be_declared_again and not _is_refused(connector, view):
+        if CustomsStatus(view.customs_status).may_be_declared_again and not (split and _is_refused(connector, view)):
             plans.append(_plan_revision(connector, view))
             continue
         with connector.database.read() as connection:
@@ -112,30 +117,37 @@ def carry_out(connector: Connector, plans: Sequence[Plan], *, reason: str, actor
     return [_carry_out(connector, plan, reason, actor) for plan in plans]
 
 
-def _plan_message(connection: Connection, view: MessageView, *, split: bool) -> Plan:
+def _plan_message(  # noqa: PLR0911 - one return for each row of the table above
+    connection: Connection, view: MessageView, *, split: bool
+) -> Plan:
     state = DeliveryState(view.delivery_state)
+
+    def plan(action: Action, text: str, guids: Sequence[str] = ()) -> Plan:
+        return Plan(action=action, text=text, state=state, message=view, guids=tuple(guids))
+
     if state in _REFUSALS:
-        return Plan(action=Action.REFUSE, text=_REFUSALS[state], state=state, message=view)
+        return plan(Action.REFUSE, _REFUSALS[state])
     if state is DeliveryState.IN_DOUBT:
-        return Plan(action=Action.ASK, text="customs is asked about it as soon as it may be", state=state, message=view)
+        return plan(Action.ASK, "customs is asked about it as soon as it may be")
     overtaken = _overtaken(connection, view)
+    left = [guid for guid in view.guids if guid not in overtaken]
+    if split and left:
+        return plan(Action.SPLIT, f"{len(left)} of its {len(view.guids)} documents go, each alone", left)
+    if not left:
+        return plan(Action.REFUSE, "each of its documents has a newer revision or another message; those count")
     if overtaken:
-        text = f"{overtaken} has a newer revision or another message; that one counts"
-        return Plan(action=Action.REFUSE, text=text, state=state, message=view)
-    if split and len(view.documents) > 1:
-        text = f"each of its {len(view.documents)} documents goes alone"
-        return Plan(action=Action.SPLIT, text=text, state=state, message=view)
-    return Plan(action=Action.QUEUE, text="the same bytes are queued", state=state, message=view)
+        text = f"{len(overtaken)} of its documents have a newer revision or another message; --split sends the others"
+        return plan(Action.REFUSE, text)
+    if ledger.is_format_checked(connection, view.id):
+        return plan(Action.REFUSE, "customs' format check refused these very bytes; correct the rows, or use --split")
+    return plan(Action.QUEUE, f"the same bytes are queued, with all of its {len(view.guids)} documents")
 
 
-def _overtaken(connection: Connection, view: MessageView) -> str:
-    """The first document of the message that has a newer revision or a carrier that was not refused; else empty."""
+def _overtaken(connection: Connection, view: MessageView) -> set[str]:
+    """Revisions of the message that have a newer one, or another carrier that was neither refused nor closed."""
     newest = documents.newest_revisions(connection, view.type, list(view.documents))
-    others = queries.other_carriers(connection, view.id)
-    for key, guid in zip(view.documents, view.guids, strict=True):
-        if newest[key].guid != guid or guid in others:
-            return key
-    return ""
+    pairs = zip(view.documents, view.guids, strict=True)
+    return {guid for key, guid in pairs if newest[key].guid != guid} | queries.other_carriers(connection, view.id)
 
 
 def _plan_revision(connector: Connector, view: DocumentView) -> Plan:
@@ -173,62 +185,57 @@ def _is_refused(connector: Connector, view: DocumentView) -> bool:
 
 
 def _carry_out(connector: Connector, plan: Plan, reason: str, actor: str) -> Plan:
-    match plan.action:
-        case Action.REVISE:
-            return _revise(connector, plan, reason, actor)
-        case Action.SPLIT:
-            return _split(connector, plan, reason, actor)
-        case Action.QUEUE | Action.ASK:
-            return _requeue_or_ask(connector, plan, reason, actor)
-        case _:
-            return plan
-
-
-def _requeue_or_ask(connector: Connector, plan: Plan, reason: str, actor: str) -> Plan:
-    message = _message_of(plan)
+    if plan.action is Action.REFUSE:
+        return plan
+    if plan.record is not None:
+        return _revise(connector, plan, plan.record, reason, actor)
+    singles = _singles(connector, plan) if plan.action is Action.SPLIT else []
     with connector.database.write() as transaction:
-        now = connector.clock()
-        if plan.action is Action.ASK:
-            done = queue.ask_soon(transaction, MessageId(message.id), now=now) is not None
-        else:
-            done = queue.requeue(transaction, MessageId(message.id), info=f"resent by {actor}: {reason}", now=now)
-        if not done:
+        lock(transaction, "prepare")  # no revision is made, and no receipt taken, between the check and the deed
+        if not _still_holds(transaction, plan):
             return _changed(plan)
-        entries = [_entry(plan, reason), *_refolded(transaction, message)]
-        log.append(transaction, entries, actor=actor, time=now)
-    return plan
-
-
-def _refolded(transaction: Connection, message: MessageView) -> list[Entry]:
-    """What a format check said of a message counts no more once its documents go again."""
-    changes = ledger.refold(transaction, ledger.owners_in(transaction, message.id))
-    return [status_changed(change) for change in changes]
-
-
-def _split(connector: Connector, plan: Plan, reason: str, actor: str) -> Plan:
-    message = _message_of(plan)
-    kind = message_type(message.type)
-    with connector.database.read() as connection:
-        inside = documents.load(connection, message.guids)
-    singles = [new_message(connector, kind, [document]) for document in inside]
-    with connector.database.write() as transaction:
         now = connector.clock()
-        if not queue.close(transaction, MessageId(message.id), info=f"split by {actor}: {reason}", now=now):
+        message_id = MessageId(plan.id)
+        info = f"{plan.action} by {actor}: {reason}"
+        if plan.action is Action.ASK:
+            done = queue.ask_soon(transaction, message_id, now=now)
+        elif plan.action is Action.SPLIT:
+            done = queue.close(transaction, message_id, info=info, now=now)
+        else:
+            done = queue.requeue(transaction, message_id, info=info, now=now)
+        if not done:
             return _changed(plan)
         queue.add(transaction, singles, now=now)
         entries = [_entry(plan, reason), *[signed_entry(single) for single in singles]]
-        entries += _refolded(transaction, message)
+        # What a format check said of a message counts no more once its documents go again.
+        changes = ledger.refold(transaction, ledger.owners_in(transaction, plan.id))
+        entries += [status_changed(change) for change in changes]
         log.append(transaction, entries, actor=actor, time=now)
     return plan
 
 
-def _revise(connector: Connector, plan: Plan, reason: str, actor: str) -> Plan:
-    if plan.record is None:
-        raise ValueError("a revision is planned with its source record")
+def _singles(connector: Connector, plan: Plan) -> list[NewMessage]:
+    """Each document of a message alone in a new one."""
+    with connector.database.read() as connection:
+        inside = documents.load(connection, plan.guids)
+    return [new_message(connector, message_type(document.type), [document]) for document in inside]
+
+
+def _still_holds(transaction: Connection, plan: Plan) -> bool:
+    """Whether planning now would give the same."""
+    view = queries.message(transaction, plan.id)
+    if view is None:
+        return False
+    now = _plan_message(transaction, view, split=plan.action is Action.SPLIT)
+    return (now.action, now.guids) == (plan.action, plan.guids)
+
+
+def _revise(connector: Connector, plan: Plan, record: SourceRecord, reason: str, actor: str) -> Plan:
     with connector.database.write() as transaction:
+        lock(transaction, f"collect {record.key.collection}")
         now = connector.clock()
-        if not inbox.store(transaction, [plan.record], now=now):
-            inbox.wait_again(transaction, [plan.record.key])
+        if not inbox.store(transaction, [record], now=now):
+            inbox.wait_again(transaction, [record.key])
         log.append(transaction, [_entry(plan, reason)], actor=actor, time=now)
     return plan
 
@@ -237,7 +244,7 @@ def _entry(plan: Plan, reason: str) -> Entry:
     document = plan.document
     return Entry(
         event=Event.RESENT,
-        source_key=_source_key(plan.record.key) if plan.record else "",
+        source_key=str(plan.record.key) if plan.record else "",
         document_type=document.type if document else "",
         business_key=document.business_key if document else "",
         message_id=plan.message.id if plan.message else "",
@@ -245,10 +252,6 @@ def _entry(plan: Plan, reason: str) -> Entry:
         export_list=document.export_list if document else "",
         detail={"action": plan.action.value, "reason": reason},
     )
-
-
-def _source_key(key: SourceKey) -> str:
-    return f"{key.collection}/{key.key}"
 
 
 def _changed(plan: Plan) -> Plan:
@@ -259,9 +262,3 @@ def _changed(plan: Plan) -> Plan:
         message=plan.message,
         document=plan.document,
     )
-
-
-def _message_of(plan: Plan) -> MessageView:
-    if plan.message is None:
-        raise ValueError(f"{plan.action} is planned for a message")
-    return plan.message

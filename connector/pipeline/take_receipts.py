@@ -14,11 +14,12 @@ from connector.audit import log
 from connector.audit.events import Entry, Event
 from connector.errors import UnreadableMessage
 from connector.messages.envelope import unseal
+from connector.messages.records import rfc3339
 from connector.outbox import queue
 from connector.pipeline.entries import status_changed
 from connector.pipeline.wiring import ACTOR, Connector
 from connector.receipts import ledger
-from connector.receipts.ledger import Envelope, StatusChange, Taken
+from connector.receipts.ledger import FetchedEnvelope, StatusChange, Taken
 from connector.receipts.parse import Parsed, read_receipts
 from connector.sources import inbox, quarantine
 from connector.storage.database import lock
@@ -55,7 +56,7 @@ def take_receipts(connector: Connector) -> Received:
     return total
 
 
-def _read(fetched: FetchedReceipt, dxp_id: str) -> Envelope:
+def _read(fetched: FetchedReceipt, dxp_id: str) -> FetchedEnvelope:
     parsed = Parsed(receipts=(), problems=())
     try:
         envelope = unseal(fetched.envelope)
@@ -65,10 +66,12 @@ def _read(fetched: FetchedReceipt, dxp_id: str) -> Envelope:
             problem = "; ".join(parsed.problems)
     except UnreadableMessage as error:
         problem = error.cause
-    return Envelope(sequence=fetched.sequence, content=fetched.envelope, receipts=parsed.receipts, problem=problem)
+    return FetchedEnvelope(
+        sequence=fetched.sequence, content=fetched.envelope, receipts=parsed.receipts, problem=problem
+    )
 
 
-def _commit(connector: Connector, cursor: int, envelopes: list[Envelope], total: Received) -> None:
+def _commit(connector: Connector, cursor: int, envelopes: list[FetchedEnvelope], total: Received) -> None:
     with connector.database.write() as transaction:
         lock(transaction, "prepare")  # no record starts to wait for an answer while that answer is being taken
         now = connector.clock()
@@ -107,7 +110,7 @@ def _retry_held(transaction: Connection, changes: list[StatusChange]) -> None:
         inbox.wait_again(transaction, quarantine.held_for_answer(transaction, final))
 
 
-def _unreadable_entries(envelopes: list[Envelope]) -> list[Entry]:
+def _unreadable_entries(envelopes: list[FetchedEnvelope]) -> list[Entry]:
     return [
         Entry(event=Event.RECEIPT_UNREADABLE, detail={"sequence": envelope.sequence, "problem": envelope.problem})
         for envelope in envelopes
@@ -120,7 +123,7 @@ def _taken_entry(taken: Taken) -> Entry:
     detail = {
         "sequence": taken.sequence,
         "code": receipt.code,
-        "time": receipt.time.isoformat(),
+        "time": rfc3339(receipt.time),
         "info": receipt.info,
         "digest": receipt.digest,
         "matched": bool(taken.owners),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from connector.messages.deliveries import DeliveryState
 from connector.messages.receipts import CustomsStatus, Receipt
@@ -23,7 +23,7 @@ _AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class FetchedEnvelope:
     """One fetched envelope and what could be read from it."""
 
     sequence: int
@@ -77,7 +77,7 @@ def move_cursor(transaction: Connection, endpoint: str, sequence: int) -> None:
         transaction.execute(insert(table).values(endpoint=endpoint, sequence=sequence))
 
 
-def take(transaction: Connection, endpoint: str, envelopes: Sequence[Envelope], *, now: datetime) -> list[Taken]:
+def take(transaction: Connection, endpoint: str, envelopes: Sequence[FetchedEnvelope], *, now: datetime) -> list[Taken]:
     """Keep envelopes and store the receipts in them that are new; those, with the revisions they belong to."""
     known = _known_envelopes(transaction, endpoint, [envelope.sequence for envelope in envelopes])
     fresh = [envelope for envelope in envelopes if envelope.sequence not in known]
@@ -144,6 +144,11 @@ def refold(transaction: Connection, owners: Iterable[Owner]) -> list[StatusChang
     return changes
 
 
+def is_format_checked(connection: Connection, message_id: str) -> bool:
+    """Whether a format check (CEB900) has refused this message."""
+    return bool(connection.execute(select(RECEIPTS.c.digest).where(RECEIPTS.c.message_id == message_id)).first())
+
+
 def owners_in(connection: Connection, message_id: str) -> tuple[Owner, ...]:
     """The revisions a message carries, in order."""
     query = (
@@ -176,6 +181,12 @@ def unmatched(connection: Connection) -> list[Any]:
         .order_by(RECEIPTS.c.received_at, RECEIPTS.c.digest)
     )
     return list(connection.execute(query))
+
+
+def count_unreadable(connection: Connection) -> int:
+    """How many envelopes are kept of which something could not be read."""
+    query = select(func.count()).select_from(RECEIPT_ENVELOPES).where(RECEIPT_ENVELOPES.c.problem != "")
+    return connection.execute(query).scalar_one()
 
 
 def _known_envelopes(connection: Connection, endpoint: str, sequences: list[int]) -> set[int]:

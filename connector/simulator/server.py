@@ -83,11 +83,11 @@ def open_socket(registry: Registry) -> socket.socket:
     return listener
 
 
-def serve(office: Office, listener: socket.socket) -> None:
-    """Answer requests until SIGTERM or SIGINT; those under way are finished first."""
-    # uvicorn raises the signal once more when it has stopped; these receive it, so that stopping is no failure.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stopped)
+def serve(office: Office, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Answer requests until SIGTERM or SIGINT; those under way are finished first.
+
+    ready: called once signals end it properly and requests are waited for.
+    """
     config = uvicorn.Config(
         application(office),
         http="h11",
@@ -98,11 +98,16 @@ def serve(office: Office, listener: socket.socket) -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=5,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
 
+    def stop(_number: int, _frame: object) -> None:
+        """Before uvicorn listens for signals; and again after, when it raises them once more, for nothing to fail."""
+        server.should_exit = True
 
-def _stopped(_number: int, _frame: object) -> None:
-    """The server has stopped already."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    ready()
+    server.run(sockets=[listener])
 
 
 async def _describe(request: Request) -> Response:

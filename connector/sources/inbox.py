@@ -10,9 +10,8 @@ from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
 from connector.messages.records import SourceKey, SourceRecord, digest
 from connector.sources.interface import Cursor
+from connector.storage.limits import portions
 from connector.storage.sources import SOURCE_CURSORS, SOURCE_RECORDS
-
-_KEYS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +127,7 @@ def _newest_versions(connection: Connection, keys: set[SourceKey]) -> dict[Sourc
     found: dict[SourceKey, tuple[int, str]] = {}
     ordered = sorted(keys, key=lambda key: (key.collection, key.key))
     table = SOURCE_RECORDS.c
-    for start in range(0, len(ordered), _KEYS_AT_ONCE):
-        some = ordered[start : start + _KEYS_AT_ONCE]
+    for some in portions(ordered):
         query = (
             select(table.collection, table.key, table.version, table.digest)
             .where(table.collection.in_({key.collection for key in some}), table.key.in_([key.key for key in some]))

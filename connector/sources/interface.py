@@ -37,12 +37,15 @@ class Page:
 
     records: tuple[SourceRecord, ...]
     cursor: Cursor | None
-    """Where the next page starts; the cursor handed in when the page is empty."""
+    """Where the next page of this pass starts; the cursor handed in when the page is empty."""
+    remember: Cursor | None
+    """Where the next pass starts: the place of the last row that did not change later than now; None leaves it where
+    it was. A row of the future is read in every pass until its time has come, so that no real change falls behind."""
     more: bool
     """Whether another page may follow at once."""
     unreadable: tuple[UnreadableRow, ...] = ()
-    """Rows that cannot become records. Those without a change time have no place in the order: every last page of a
-    pass (``more`` is false) names them again."""
+    """Rows that cannot become records, among them each that has the key of an earlier row of the page. Those without a
+    change time have no place in the order: every last page of a pass (``more`` is false) names them again."""
 
 
 class RecordSource(Protocol):
@@ -63,4 +66,4 @@ class RecordSource(Protocol):
         """The named lookups for these records, one query for each lookup."""
 
     def current(self, key: SourceKey) -> SourceRecord | UnreadableRow | None:
-        """The record as it stands in the source now, or None when it is gone."""
+        """The record as it stands in the source now; None when it is gone, unreadable where its key stands twice."""

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, func, insert, select, update
 
 from connector.messages.records import SourceKey
-from connector.storage.sources import QUARANTINE
+from connector.storage.limits import portions
+from connector.storage.sources import QUARANTINE, SOURCE_RECORDS
 
 CHANGED_WHILE_OPEN = "changed_while_open"
 """The row changed while customs has not answered about what was sent; tried again when it has."""
@@ -91,45 +92,50 @@ def release(transaction: Connection, left: Iterable[tuple[SourceKey, str]], *, n
 
 def held_among(connection: Connection, keys: Sequence[SourceKey]) -> set[tuple[SourceKey, str]]:
     """Which of these records wait, and for which message types."""
-    table = QUARANTINE.c
-    rows = connection.execute(
-        select(table.collection, table.key, table.type).where(
-            table.resolved_at.is_(None),
-            table.collection.in_({key.collection for key in keys}),
-            table.key.in_([key.key for key in keys]),
-        )
-    )
-    wanted = set(keys)
-    found = {(SourceKey(collection=row.collection, key=row.key), row.type) for row in rows}
-    return {pair for pair in found if pair[0] in wanted}
+    return {(key, message_type) for key, message_type, _ in _open(connection, keys)}
 
 
 def not_yet_held(connection: Connection, held: Sequence[Held]) -> list[Held]:
     """Those that do not wait already for the very same reason: a row that stays wrong is recorded once."""
-    table = QUARANTINE.c
-    rows = connection.execute(
-        select(table.collection, table.key, table.type, table.faults).where(
-            table.resolved_at.is_(None), table.key.in_([one.key.key for one in held])
-        )
-    )
-    known = {(row.collection, row.key, row.type, row.faults) for row in rows}
-    return [one for one in held if (one.key.collection, one.key.key, one.type, _faults(one)) not in known]
+    known = _open(connection, [one.key for one in held])
+    return [one for one in held if (one.key, one.type, _faults(one)) not in known]
 
 
 def held_for_answer(connection: Connection, documents: Sequence[tuple[str, str]]) -> list[SourceKey]:
     """Records that wait because these documents, given as (type, business key), were unanswered."""
     table = QUARANTINE.c
-    rows = connection.execute(
-        select(table.collection, table.key, table.type, table.business_key).where(
+    found: list[SourceKey] = []
+    for some in portions(sorted(set(documents))):
+        query = select(table.collection, table.key, table.type, table.business_key).where(
             table.resolved_at.is_(None),
             table.reason == CHANGED_WHILE_OPEN,
-            table.business_key.in_([key for _, key in documents]),
+            table.business_key.in_({key for _, key in some}),
         )
+        found += [
+            SourceKey(collection=row.collection, key=row.key)
+            for row in connection.execute(query)
+            if (row.type, row.business_key) in some
+        ]
+    return found
+
+
+def try_again(transaction: Connection, collection: str, reasons: Iterable[str]) -> int:
+    """Have the newest version of every record of the collection that waits for one of these reasons prepared once more.
+
+    For reasons that other rows than its own can end. The entries stay open until then; how many records there were.
+    """
+    entry, table, newer = QUARANTINE.c, SOURCE_RECORDS.c, SOURCE_RECORDS.alias("newer")
+    keys = select(entry.key).where(
+        entry.resolved_at.is_(None), entry.collection == collection, entry.reason.in_(list(reasons))
     )
-    answered = set(documents)
-    return [
-        SourceKey(collection=row.collection, key=row.key) for row in rows if (row.type, row.business_key) in answered
-    ]
+    is_renewed = exists().where(
+        newer.c.collection == table.collection, newer.c.key == table.key, newer.c.version > table.version
+    )
+    return transaction.execute(
+        update(SOURCE_RECORDS)
+        .where(table.collection == collection, table.state == "prepared", table.key.in_(keys), ~is_renewed)
+        .values(state="waiting")
+    ).rowcount
 
 
 def waiting_entries(connection: Connection) -> list[Waiting]:
@@ -157,6 +163,23 @@ def count_waiting(connection: Connection) -> int:
     return connection.execute(
         select(func.count()).select_from(QUARANTINE).where(QUARANTINE.c.resolved_at.is_(None))
     ).scalar_one()
+
+
+def _open(connection: Connection, keys: Iterable[SourceKey]) -> set[tuple[SourceKey, str, str]]:
+    """What holds these records: key, message type, faults as they are written."""
+    table = QUARANTINE.c
+    wanted = set(keys)
+    found: set[tuple[SourceKey, str, str]] = set()
+    for collection in {key.collection for key in wanted}:
+        for some in portions(sorted(key.key for key in wanted if key.collection == collection)):
+            query = select(table.key, table.type, table.faults).where(
+                table.resolved_at.is_(None), table.collection == collection, table.key.in_(some)
+            )
+            found |= {
+                (SourceKey(collection=collection, key=row.key), row.type, row.faults)
+                for row in connection.execute(query)
+            }
+    return found
 
 
 def _faults(held: Held) -> str:

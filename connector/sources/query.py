@@ -12,6 +12,7 @@ from sqlalchemy.types import NullType
 
 from connector.errors import SourceChanged
 from connector.sources.values import Misfit, read_value
+from connector.storage.limits import portions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from connector.messages.records import Row, Value
     from connector.sources.values import ColumnType
 
-KEYS_AT_ONCE = 500
-"""Values in one IN list. Databases limit the parameters of a statement; the strictest we know allows 999."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadRow:
@@ -32,7 +30,8 @@ class ReadRow:
 
     raw: Mapping[str, Any]
     row: Row
-    """The values of the declared types; one that does not fit stands as it came, as text if it is no number."""
+    """The values of the declared types; one that does not fit stands as it came, as text if it is no number. Bytes that
+    are no UTF-8 stand as lone surrogates, which no message can carry: never as text that looks sound."""
     misfits: Mapping[str, str]
     """Column -> why its value does not fit."""
 
@@ -73,9 +72,8 @@ class Query:
 
     def rows_for(self, connection: Connection, statement: Select[Any], keys: Iterable[Value]) -> Iterator[ReadRow]:
         """The rows of all keys, asked for in lists the database can take."""
-        wanted = list(keys)
-        for start in range(0, len(wanted), KEYS_AT_ONCE):
-            yield from self.rows(connection, statement, keys=wanted[start : start + KEYS_AT_ONCE])
+        for some in portions(list(keys)):
+            yield from self.rows(connection, statement, keys=some)
 
     def _read(self, raw: dict[str, Any]) -> ReadRow:
         row: dict[str, Value] = {}
@@ -84,7 +82,7 @@ class Query:
             try:
                 row[name] = read_value(raw[name], kind, self._zone)
             except Misfit as misfit:
-                row[name] = raw[name] if isinstance(raw[name], int | float | Decimal) else _shown(raw[name])
+                row[name] = raw[name] if isinstance(raw[name], int | float | Decimal) else _text(raw[name])
                 misfits[name] = f"column {name} {misfit}"
         return ReadRow(raw=raw, row=row, misfits=misfits)
 
@@ -97,9 +95,13 @@ def parameter(name: str) -> BindParameter[Any]:
 def as_it_came(head: ReadRow, lines: Sequence[ReadRow]) -> str:
     """A row and its lines as JSON for a person; text that is no UTF-8 shows its bytes."""
     body = {"row": head.raw, "lines": [line.raw for line in lines]}
-    shown = json.dumps(body, default=_shown, ensure_ascii=False, sort_keys=True)
-    return shown.encode("utf-8", "backslashreplace").decode("utf-8")
+    return readable(json.dumps(body, default=_text, ensure_ascii=False, sort_keys=True))
 
 
-def _shown(value: object) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+def readable(value: object) -> str:
+    """Text for a person, in which whatever is no UTF-8 shows escaped. Never for a message."""
+    return _text(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)

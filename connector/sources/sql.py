@@ -2,29 +2,30 @@
 
 Pages follow (change time, unique column), the two values a `Cursor` holds. The next page is asked for in two queries,
 the rest of the last change time and then the later ones: each is one range of an index on both columns, in every
-database, and no row is read twice however many share one change time.
+database, and no row is read twice however many share one change time. A row whose change time lies ahead is handed over
+like any other, but only what did not change later than now is remembered, and a row whose time cannot be read never is.
 
-What can go wrong with a row stays with it: values that do not fit, an empty key, a missing change time make an
-`UnreadableRow`. What is wrong with all of them, columns that differ or a unique column that is not, raises
-`SourceChanged`.
+What can go wrong with a row stays with it: values that do not fit, an empty key, the key of another row of the page, a
+missing change time make an `UnreadableRow`. What is wrong with all of them, columns that differ or a unique column that
+is not, raises `SourceChanged`.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from connector.errors import SourceChanged
 from connector.messages.records import SourceKey, SourceRecord
 from connector.sources.interface import Cursor, Page, UnreadableRow
 from connector.sources.lookups import Lookup
-from connector.sources.query import Query, ReadRow, as_it_came, parameter
+from connector.sources.query import Query, ReadRow, as_it_came, parameter, readable
 from connector.sources.values import ColumnType, is_unicode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -38,11 +39,22 @@ KEY_AT_MOST = 255
 """Characters of one column of a key: more would not fit an index of ours."""
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class SqlSource:
     """One collection, read through SQL; see `connector.sources.interface.RecordSource`."""
 
-    def __init__(self, records: RecordsFile, databases: Mapping[str, SourceDatabase]) -> None:
+    def __init__(
+        self,
+        records: RecordsFile,
+        databases: Mapping[str, SourceDatabase],
+        *,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
         self._file = records
+        self._clock = clock
         self._database = databases[records.database]
         self._heads = Query(records.records, records.query, records.columns, self._database.zone)
         self._lines = (
@@ -59,17 +71,19 @@ class SqlSource:
 
     def page(self, after: Cursor | None) -> Page:
         """The next page of changed records, at most the page size of the records file."""
-        size = self._file.page_size
+        size, now = self._file.page_size, self._clock()
         with self._database.reading() as connection:
             found = self._following(connection, after, size + 1)
             self._refuse_repeats(found)
             heads, more = found[:size], len(found) > size
-            results = self._complete(connection, heads)
-            if not more:
-                results += self._timeless(connection)
+            timeless = [] if more else self._timeless(connection)
+            results = self._complete(connection, heads + timeless[:TIMELESS_AT_MOST])
+        if len(timeless) > TIMELESS_AT_MOST:
+            results.append(self._too_many_timeless())
         return Page(
             records=tuple(result for result in results if isinstance(result, SourceRecord)),
             cursor=self._cursor(heads[-1]) if heads else after,
+            remember=next((self._cursor(head) for head in reversed(heads) if self._is_over(head, now)), None),
             more=more,
             unreadable=tuple(result for result in results if isinstance(result, UnreadableRow)),
         )
@@ -83,18 +97,18 @@ class SqlSource:
         return {name: self._lookups[name].find(records) for name in names}
 
     def current(self, key: SourceKey) -> SourceRecord | UnreadableRow | None:
-        """The record as it stands in the source now, or None when it is gone; the newest where a key stands twice."""
+        """The record as it stands in the source now; None when it is gone, unreadable where its key stands twice."""
         wanted = self._key_values(key.key)
         if wanted is None:
             return None
         changed, unique = self._order
         conditions = [self._heads.column(name) == parameter(f"key_{name}") for name in wanted]
-        statement = self._heads.select(*conditions).order_by(changed.desc(), unique.desc())
+        statement = self._heads.select(*conditions).order_by(changed, unique)
         with self._database.reading() as connection:
             found = self._heads.rows(connection, statement, **{f"key_{name}": wanted[name] for name in wanted})
             # The database may compare without regard to case; the key is exact.
             same = [head for head in found if all(head.row[name] == wanted[name] for name in wanted)]
-            return next(iter(self._complete(connection, same[:1])), None)
+            return next(reversed(self._complete(connection, same)), None)
 
     @property
     def _order(self) -> tuple[Any, Any]:
@@ -116,6 +130,10 @@ class SqlSource:
     def _cursor(self, head: ReadRow) -> Cursor:
         changed, unique = head.raw[self._file.changed], head.row[self._file.unique]
         return Cursor(changed_at=json.dumps(changed, ensure_ascii=False), key=json.dumps(unique, ensure_ascii=False))
+
+    def _is_over(self, head: ReadRow, now: datetime) -> bool:
+        changed_at = head.row[self._file.changed]
+        return isinstance(changed_at, datetime) and changed_at <= now
 
     def _refuse_repeats(self, heads: Sequence[ReadRow]) -> None:
         changed, unique = self._file.changed, self._file.unique
@@ -142,26 +160,33 @@ class SqlSource:
             ordered = self._lines.select().order_by(*(self._lines.column(name) for name in self._file.lines.columns))
             for line in self._lines.rows_for(connection, ordered, [head.row[self._file.unique] for head in heads]):
                 lines[line.row[parent]].append(line)
-        return [self._record(head, lines[head.row[self._file.unique]]) for head in heads]
+        first: dict[SourceKey, ReadRow] = {}
+        return [self._record(head, lines[head.row[self._file.unique]], first) for head in heads]
 
-    def _timeless(self, connection: Connection) -> list[SourceRecord | UnreadableRow]:
+    def _timeless(self, connection: Connection) -> list[ReadRow]:
+        """Rows without a change time, one more than are named."""
         changed, unique = self._order
         statement = self._heads.select(changed.is_(None)).order_by(unique).limit(TIMELESS_AT_MOST + 1)
-        heads = self._heads.rows(connection, statement)
-        results = self._complete(connection, heads[:TIMELESS_AT_MOST])
-        if len(heads) > TIMELESS_AT_MOST:
-            key = SourceKey(collection=self._file.records, key=f"{self._file.changed} empty")
-            reason = f"more than {TIMELESS_AT_MOST} rows: {self._timeless_reason}"
-            results.append(UnreadableRow(key=key, reason=reason, row="{}"))
-        return results
+        return self._heads.rows(connection, statement)
+
+    def _too_many_timeless(self) -> UnreadableRow:
+        key = SourceKey(collection=self._file.records, key=f"{self._file.changed} empty")
+        reason = f"more than {TIMELESS_AT_MOST} rows: {self._timeless_reason}"
+        return UnreadableRow(key=key, reason=reason, row="{}")
 
     @property
     def _timeless_reason(self) -> str:
         name = self._file.changed
         return f"column {name} is empty, so the row has no place in the order of changes; COALESCE it in the query"
 
-    def _record(self, head: ReadRow, lines: Sequence[ReadRow]) -> SourceRecord | UnreadableRow:
+    def _record(
+        self, head: ReadRow, lines: Sequence[ReadRow], first: dict[SourceKey, ReadRow]
+    ) -> SourceRecord | UnreadableRow:
+        """The record, or why there is none. ``first`` holds the first row of each key, and gets this one if it is."""
         key, faults = self._key_of(head)
+        if (known := first.setdefault(key, head)) is not head:
+            faults.append(f"the row {self._name_of(known)} has the same key {key.key}; give this one its own")
+            key = SourceKey(collection=key.collection, key=self._name_of(head))
         faults += head.misfits.values()
         faults += [
             f"line {number}: {misfit}" for number, line in enumerate(lines, 1) for misfit in line.misfits.values()
@@ -186,9 +211,11 @@ class SqlSource:
             if len(text := str(head.row[name])) > KEY_AT_MOST or not text.isprintable()
         ]
         unreadable = faults or any(name in head.misfits for name in columns)
-        unique = self._file.unique
-        key = f"{unique}={head.row[unique]}" if unreadable else "/".join(str(head.row[name]) for name in columns)
+        key = self._name_of(head) if unreadable else "/".join(str(head.row[name]) for name in columns)
         return SourceKey(collection=self._file.records, key=key), faults
+
+    def _name_of(self, head: ReadRow) -> str:
+        return f"{self._file.unique}={readable(head.row[self._file.unique])}"
 
     def _key_values(self, key: str) -> dict[str, Value] | None:
         columns = self._file.key

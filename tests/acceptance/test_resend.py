@@ -47,7 +47,7 @@ class Site:
         return dict(self.sql("SELECT type, state FROM message"))
 
     def frozen(self) -> list[Any]:
-        return self.sql("SELECT id, xml, body FROM message ORDER BY id")
+        return self.sql("SELECT message_id, xml, body FROM message_bytes ORDER BY message_id")
 
     def message(self, kind: str = "CEB213") -> str:
         return str(self.sql("SELECT id FROM message WHERE type = ?", kind)[0][0])

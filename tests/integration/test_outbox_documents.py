@@ -36,14 +36,20 @@ def set_state(database: Database, message_id: str, state: DeliveryState) -> None
 
 def test_newest_revision_is_found_of_each_key_that_has_one(database: Database, keep: Keep) -> None:
     (old,) = keep("1", revision=1)
-    (new,) = keep("1", revision=2)
+    (new,) = keep("1", revision=2, message_id="m")
     (tally,) = keep("1", kind="CEB215")
     set_status(database, old.guid, CustomsStatus.REJECTED)
     with database.read() as connection:
         found = documents.newest_revisions(connection, "CEB213", ["A/1", "A/2"])
         assert documents.newest_revisions(connection, "CEB213", []) == {}
-    digest = new.content.digest()
-    assert found == {"A/1": Revision(guid=new.guid, number=2, content_digest=digest, status=CustomsStatus.NONE)}
+    newest = Revision(
+        guid=new.guid,
+        number=2,
+        content_digest=new.content.digest(),
+        status=CustomsStatus.NONE,
+        is_carried=True,
+    )
+    assert found == {"A/1": newest}
     assert tally.guid != old.guid != new.guid
 
 
@@ -185,3 +191,13 @@ def test_other_carrier_counts_unless_it_was_refused_or_closed(
         assert view.message_ids == ("m1", "m2")
         (alone,) = queries.find_documents(connection, first.guid)
         assert alone.message_ids == ("m1",)
+
+
+@pytest.mark.parametrize("state", [DeliveryState.REFUSED, DeliveryState.CLOSED])
+def test_revision_is_carried_no_more_when_its_only_message_was_refused_or_closed(
+    database: Database, keep: Keep, state: DeliveryState
+) -> None:
+    keep("1", message_id="m")
+    with database.write() as transaction:
+        transaction.execute(update(MESSAGES).values(state=state))
+        assert not documents.newest_revisions(transaction, "CEB213", ["A/1"])["A/1"].is_carried

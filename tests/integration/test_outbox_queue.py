@@ -234,11 +234,11 @@ def test_question_is_brought_forward_but_never_before_the_message_settled(databa
     put(database, DeliveryState.IN_DOUBT, settle_at=settle_at, due_at=far)
     for now, due in [(NOW, settle_at), (NOW + timedelta(minutes=3), NOW + timedelta(minutes=3))]:
         with database.write() as transaction:
-            assert queue.ask_soon(transaction, M, now=now) == due
+            assert queue.ask_soon(transaction, M, now=now)
         assert message(database).due_at == due
     put(database, DeliveryState.PARKED)
     with database.write() as transaction:
-        assert queue.ask_soon(transaction, M, now=NOW) is None
+        assert not queue.ask_soon(transaction, M, now=NOW)
 
 
 def confirm(database: Database, made: list[Document]) -> list[MessageId]:

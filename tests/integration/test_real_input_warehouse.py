@@ -355,7 +355,8 @@ def texts(element: Any, *names: str) -> tuple[str | None, ...]:
 
 def in_utc(written: str) -> str:
     """A time of the warehouse as our audit log writes it."""
-    return datetime.fromisoformat(f"{written}+08:00").astimezone(UTC).isoformat()
+    moment = datetime.fromisoformat(f"{written}+08:00").astimezone(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03}Z"
 
 
 @pytest.mark.parametrize("archive", ["mysql", "sqlite"])

@@ -15,7 +15,7 @@ from connector.messages.documents import Document
 from connector.messages.receipts import CustomsStatus, Receipt
 from connector.outbox import queries, queue
 from connector.receipts import ledger
-from connector.receipts.ledger import Envelope, StatusChange, Taken
+from connector.receipts.ledger import FetchedEnvelope, StatusChange, Taken
 from connector.storage.database import Database
 from connector.storage.receipts import RECEIPT_ENVELOPES, RECEIPTS
 
@@ -46,7 +46,9 @@ def refusal(digest: str, message_id: str) -> Receipt:
 
 
 def take(database: Database, *envelopes: tuple[int, list[Receipt]], endpoint: str = "e") -> list[Taken]:
-    sealed = [Envelope(sequence=number, content=b"%d" % number, receipts=tuple(inside)) for number, inside in envelopes]
+    sealed = [
+        FetchedEnvelope(sequence=number, content=b"%d" % number, receipts=tuple(inside)) for number, inside in envelopes
+    ]
     with database.write() as transaction:
         return ledger.take(transaction, endpoint, sealed, now=NOW)
 
@@ -160,7 +162,7 @@ def test_record_is_applied_once_however_many_envelopes_bring_it(database: Databa
 
 
 def test_envelope_that_cannot_be_read_is_kept_with_its_problem(database: Database) -> None:
-    spoilt = Envelope(sequence=3, content=b"\x00<", receipts=(), problem="it is not XML")
+    spoilt = FetchedEnvelope(sequence=3, content=b"\x00<", receipts=(), problem="it is not XML")
     with database.write() as transaction:
         assert ledger.take(transaction, "e", [spoilt], now=NOW) == []
     with database.read() as connection:

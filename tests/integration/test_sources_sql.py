@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 BEYOND_FLOATS = 2**53 + 1
 NOON = datetime.fromisoformat("2026-06-01 12:00:00")
+LATEST = datetime.max.replace(tzinfo=UTC)
 
 TABLES = {
     "sqlite": ("TEXT", "TEXT"),
@@ -92,9 +93,9 @@ class Site:
         self.opened.append(SourceDatabase("warehouse", settings))
         return self.opened[-1]
 
-    def source(self, **changes: object) -> SqlSource:
+    def source(self, *, now: datetime = LATEST, **changes: object) -> SqlSource:
         records = RecordsFile.model_validate(DEFINITION | changes, context={"databases": ["warehouse"]})
-        return SqlSource(records, {"warehouse": self.database()})
+        return SqlSource(records, {"warehouse": self.database()}, clock=lambda: now)
 
 
 @pytest.fixture(params=list(TABLES))
@@ -166,6 +167,23 @@ def test_page_gives_a_record_again_when_it_changed(site: Site) -> None:
     cursor = source.page(None).cursor
     site.write("UPDATE orders SET changed = '2026-06-01 12:00:00.000001' WHERE order_no = 'RK1'")
     assert [record.key.key for record in source.page(cursor).records] == ["RK1"]
+
+
+def test_rows_of_the_future_are_given_and_never_remembered(site: Site) -> None:
+    for number, hours in enumerate([0, 1, 2, 3, 4]):
+        site.add(number, NOON + timedelta(hours=hours))
+    source = site.source(now=datetime.fromisoformat("2026-06-01T13:00:00+08:00"), page_size=2)
+    pages = [source.page(None)]
+    while pages[-1].more:
+        pages.append(source.page(pages[-1].cursor))
+    assert [[record.key.key for record in page.records] for page in pages] == [["RK0", "RK1"], ["RK2", "RK3"], ["RK4"]]
+    assert pages[0].remember == pages[0].cursor
+    assert [page.remember for page in pages[1:]] == [None, None]
+    site.write("DELETE FROM orders WHERE order_no = 'RK1'")
+    first = source.page(None)
+    assert [record.key.key for record in first.records] == ["RK0", "RK2"]
+    assert first.remember
+    assert [record.key.key for record in source.page(first.remember).records] == ["RK2", "RK3"]
 
 
 def test_record_is_exact_when_ids_quantities_and_times_are_awkward(site: Site) -> None:
@@ -288,8 +306,28 @@ def test_row_is_unreadable_and_others_go_on_when_its_time_is_beyond_us(site: Sit
     site.write(*lax, f"UPDATE orders SET changed = '{beyond}' WHERE order_no = 'RK1'")
     pages = list(walk(site.source(page_size=1)))
     assert sorted(number for keys, _ in pages for number in keys) == ["RK0", "RK2", "RK3"]
-    unreadable = site.source(page_size=9).page(None).unreadable
-    assert [(row.key.key, beyond in row.reason) for row in unreadable] == [("RK1", True)]
+    page = site.source(page_size=9).page(None)
+    assert [(row.key.key, beyond in row.reason) for row in page.unreadable] == [("RK1", True)]
+    site.add(4, NOON + timedelta(hours=1))
+    assert [record.key.key for record in site.source().page(page.remember).records] == ["RK4"]
+
+
+def test_row_is_unreadable_when_an_earlier_one_of_the_page_has_its_key(site: Site) -> None:
+    for number in range(4):
+        site.add(number, None if number == 3 else NOON + timedelta(hours=number))
+    site.write("UPDATE orders SET order_no = 'RK0' WHERE order_no <> 'RK1'")
+    source = site.source(page_size=9)
+    page = source.page(None)
+    assert [(record.key.key, record.row["id"]) for record in page.records] == [
+        ("RK0", BEYOND_FLOATS),
+        ("RK1", BEYOND_FLOATS + 1),
+    ]
+    assert [row.key.key for row in page.unreadable] == [f"id={BEYOND_FLOATS + 2}", f"id={BEYOND_FLOATS + 3}"]
+    for row in page.unreadable:
+        assert f"the row id={BEYOND_FLOATS} has the same key RK0; give this one its own" in row.reason
+    found = source.current(SourceKey(collection="returns", key="RK0"))
+    assert isinstance(found, UnreadableRow)
+    assert "has the same key" in found.reason
 
 
 def test_row_without_change_time_is_named_at_the_end_of_every_pass(site: Site) -> None:

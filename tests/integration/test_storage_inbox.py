@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -189,6 +190,43 @@ def test_only_what_does_not_wait_for_the_very_same_reason_is_new(database: Datab
         assert quarantine.not_yet_held(transaction, [held(), held("RK2"), *other]) == other
         quarantine.release(transaction, [(key(), "CEB213")], now=LATER)
         assert quarantine.not_yet_held(transaction, [held()]) == [held()]
+
+
+def test_only_what_is_new_is_given_however_many_are_asked_about(database: Database) -> None:
+    many = [held(f"RK{number}") for number in range(70_000)]  # more than either kind takes in one statement
+    hold(database, many[0], many[501], many[-1])
+    elsewhere = replace(held(), key=key(collection="tallies"))
+    with database.write() as transaction:
+        new = quarantine.not_yet_held(transaction, [*many, elsewhere])
+        assert new == [*many[1:501], *many[502:-1], elsewhere]
+        found = quarantine.held_among(transaction, [one.key for one in many] + [elsewhere.key])
+        assert found == {(one.key, "CEB213") for one in (many[0], many[501], many[-1])}
+        answered = [("CEB213", f"A/RK{number}") for number in range(70_000)]
+        assert quarantine.held_for_answer(transaction, answered) == []
+
+
+def test_newest_version_is_tried_again_when_another_row_can_end_its_reason(database: Database) -> None:
+    names = ["missing", "ambiguous", "other", "released"]
+    for value in (1, 2):
+        store(database, *[record(name, a=value) for name in names], record("missing", collection="tallies", a=value))
+        with database.write() as transaction:
+            ids = [one.id for collection in ("returns", "tallies") for one in waiting(database, collection)]
+            inbox.mark_prepared(transaction, ids)
+    tallied = replace(held("missing", reason="lookup_missing"), key=key("missing", "tallies"))
+    hold(database, held("missing", reason="lookup_missing"), held("ambiguous", reason="lookup_ambiguous"), tallied)
+    hold(
+        database,
+        held("other"),
+        held("released", reason="lookup_missing"),
+        held("never stored", reason="lookup_missing"),
+    )
+    with database.write() as transaction:
+        quarantine.release(transaction, [(key("released"), "CEB213")], now=LATER)
+        assert quarantine.try_again(transaction, "returns", ["lookup_missing", "lookup_ambiguous"]) == 2
+        assert quarantine.try_again(transaction, "returns", ["lookup_missing", "lookup_ambiguous"]) == 0
+    assert [(one.record.key.key, one.version) for one in waiting(database)] == [("missing", 2), ("ambiguous", 2)]
+    assert waiting(database, "tallies") == []
+    assert len(entries(database)) == 5
 
 
 def test_records_that_wait_for_an_answer_are_found_by_the_documents_answered(database: Database) -> None:

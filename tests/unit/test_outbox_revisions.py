@@ -11,8 +11,8 @@ ACCEPTED = {CustomsStatus.RELEASED, CustomsStatus.FINISHED}
 NOT_HELD = {CustomsStatus.REJECTED, CustomsStatus.FAILED}
 
 
-def newest(status: CustomsStatus) -> Revision:
-    return Revision(guid="G", number=1, content_digest="same", status=status)
+def newest(status: CustomsStatus, *, is_carried: bool = True) -> Revision:
+    return Revision(guid="G", number=1, content_digest="same", status=status, is_carried=is_carried)
 
 
 def test_content_goes_out_when_its_key_has_no_revision() -> None:
@@ -33,3 +33,9 @@ def test_changed_content_is_judged_by_what_customs_said_of_the_newest_revision(s
     else:
         expected = Verdict.WAIT_FOR_ANSWER
     assert judge(newest(status), "other") is expected
+
+
+@pytest.mark.parametrize("status", CustomsStatus)
+def test_changed_content_goes_out_when_every_message_with_the_old_one_was_refused(status: CustomsStatus) -> None:
+    expected = Verdict.WAIT_FOR_OPERATOR if status in ACCEPTED else Verdict.SEND
+    assert judge(newest(status, is_carried=False), "other") is expected
