@@ -1,8 +1,8 @@
 """The daemon: each part of the flow at its own interval, until a signal ends it.
 
 APScheduler only ticks, in memory: what there is to do is in the database, so a missed tick loses nothing and a tick
-that comes while the last one still works is skipped. SIGTERM or SIGINT: no new work is begun, the call under way is
-finished, exit 0; a second one exits at once.
+that comes while the last one still works is skipped. SIGTERM or SIGINT: no new work is begun and the call under way is
+finished; a second one exits at once. Ctrl-C is an interruption (exit 130), SIGTERM the way to end it (exit 0).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -25,7 +25,8 @@ from connector.pipeline.deliver import deliver
 from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import Connector
 
-_SECOND_SIGNAL_EXIT = 143
+_KILLED_BY = 128
+"""What a shell adds to the number of the signal that ended a program: 130 for SIGINT, 143 for SIGTERM."""
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,12 @@ class Stop:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._exit_code = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0, for SIGTERM is how a daemon ends; 130 once SIGINT has interrupted it."""
+        return self._exit_code
 
     def is_set(self) -> bool:
         """Whether no new work may be begun."""
@@ -52,38 +59,52 @@ class Stop:
     def on_signals(self) -> None:
         """Have SIGTERM and SIGINT set it, and a second one end the process at once."""
 
-        def stop(_number: int, _frame: FrameType | None) -> None:
+        def stop(number: int, _frame: FrameType | None) -> None:
             if self.is_set():
-                os._exit(_SECOND_SIGNAL_EXIT)
+                os._exit(_KILLED_BY + number)
+            if number == signal.SIGINT:
+                self._exit_code = _KILLED_BY + number
             self.set()
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tick:
+    """What one tick of a part came to."""
+
+    failures: Sequence[ConnectorError] = ()
+    idle: bool = False
+    """There was nothing to do, which does not prove that it works again."""
+
+
 @dataclass(slots=True)
 class _Part:
-    """One part of the flow; says once when it starts to fail and once when it works again."""
+    """One part of the flow; says once each cause it starts to fail for, and once when it works again."""
 
     name: str
-    work: Callable[[], bool]
-    """Does what there is to do; whether there was anything, for idleness does not prove that it works again."""
-    failing: str = ""
+    work: Callable[[], _Tick]
+    causes: set[str] = field(default_factory=set)
+    """What it fails for now."""
 
     def __call__(self) -> None:
         try:
-            worked = self.work()
+            tick = self.work()
         except ConnectorError as error:
-            if error.cause != self.failing:
-                log.error("%s: %s", self.name, error)  # noqa: TRY400 - a known failure needs no traceback
-            self.failing = error.cause
+            tick = _Tick(failures=[error])
         except Exception:
             log.exception("%s: unexpected failure; it is tried again at the next tick", self.name)
-            self.failing = "unexpected"
-        else:
-            if self.failing and worked:
-                log.warning("%s: works again", self.name)
-                self.failing = ""
+            self.causes = {"unexpected"}
+            return
+        failures = {failure.cause: failure for failure in tick.failures}
+        for cause, failure in failures.items():
+            if cause not in self.causes:
+                log.error("%s: %s", self.name, failure)
+        if self.causes and not failures and not tick.idle:
+            log.warning("%s: works again", self.name)
+        if failures or not tick.idle:
+            self.causes = set(failures)
 
 
 def run(connector: Connector, schedule: ScheduleSettings, stop: Stop) -> None:
@@ -106,20 +127,15 @@ def run(connector: Connector, schedule: ScheduleSettings, stop: Stop) -> None:
     log.info("stopped")
 
 
-def _collect(connector: Connector) -> bool:
-    cycle = collect_and_prepare(connector)
-    if cycle.failures:
-        raise cycle.failures[0]
-    return True
+def _collect(connector: Connector) -> _Tick:
+    return _Tick(failures=collect_and_prepare(connector).failures)
 
 
-def _deliver(connector: Connector) -> bool:
+def _deliver(connector: Connector) -> _Tick:
     delivered = deliver(connector)
-    if delivered.unanswered:
-        raise unanswered(delivered)
-    return bool(delivered.outcomes)
+    return _Tick(failures=[unanswered(delivered)] if delivered.unanswered else [], idle=not delivered.outcomes)
 
 
-def _receive(connector: Connector) -> bool:
+def _receive(connector: Connector) -> _Tick:
     take_receipts(connector)
-    return True
+    return _Tick()

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from connector.cli.context import (
+    EventOption,
     ExportListOption,
     JsonOption,
     KeyOption,
     LimitOption,
     SinceOption,
+    StateOption,
+    StatusOption,
     TypeOption,
     UntilOption,
     WaybillOption,
@@ -39,12 +42,14 @@ def list_(
     export_list: ExportListOption = None,
     type_: TypeOption = None,
     message: Annotated[str | None, typer.Option("--message", metavar="ID", help="Message id.")] = None,
-    event: Annotated[str | None, typer.Option("--event", metavar="EVENT", help="Event, e.g. answered.")] = None,
+    state: StateOption = None,
+    customs_status: StatusOption = None,
+    event: EventOption = None,
     actor: Annotated[str | None, typer.Option("--actor", metavar="NAME", help="Who did it.")] = None,
     limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List entries in order."""
+    """List entries in order; by state or customs status, those that say that it came to that."""
     from connector.audit.queries import EntryFilter, entries
     from connector.bootstrap import open_database
 
@@ -59,8 +64,10 @@ def list_(
         waybill=waybill,
         export_list=export_list,
     )
+    named = {name: value for name, value in (("delivery_state", state), ("status", customs_status)) if value}
     with open_database(settings_of(context)).read() as connection:
-        found = entries(connection, wanted, at_most=limit)
+        found = entries(connection, wanted, at_most=None if named else limit)
+    found = [one for one in found if named.items() <= one.detail.items()][-(limit or 0) :]
     if as_json:
         print_json("entries", [asdict(entry) for entry in found])
         return
@@ -90,7 +97,7 @@ def show(context: typer.Context, sequence: int, as_json: JsonOption = False) -> 
     print_lines([json.dumps(detail, ensure_ascii=False, indent=2)])
 
 
-_FOR_PROGRAMS = frozenset({"content", "digest", "guid", "key_id", "mapping_digest", "matched", "time"})
+_FOR_PROGRAMS = frozenset({"content", "digest", "guid", "key_id", "mapping_digest", "time"})
 """Details that a line leaves out; `connector audit show` and ``--json`` have them."""
 
 
@@ -102,4 +109,5 @@ def about(entry: Recorded) -> str:
 def detail_line(detail: Mapping[str, object]) -> str:
     """An entry's detail on one line, without what only programs read."""
     told = [(name, value) for name, value in detail.items() if name not in _FOR_PROGRAMS and value not in ("", None)]
-    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in told)
+    # That a receipt matched is no news; that it did not is.
+    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in told if (name, value) != ("matched", True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +61,41 @@ def parse_time(text: str) -> datetime:
     return (moment if moment.tzinfo else moment.replace(tzinfo=BEIJING)).astimezone(UTC)
 
 
+def parse_type(text: str) -> str:
+    """A message type of the command line."""
+    from connector.messages.catalogue import MESSAGE_TYPES
+
+    return _one_of(MESSAGE_TYPES, text)
+
+
+def parse_state(text: str) -> str:
+    """A delivery state of the command line."""
+    from connector.messages.deliveries import DeliveryState
+
+    return _one_of(DeliveryState, text)
+
+
+def parse_status(text: str) -> str:
+    """A customs status of the command line."""
+    from connector.messages.receipts import CustomsStatus
+
+    return _one_of(CustomsStatus, text)
+
+
+def parse_event(text: str) -> str:
+    """An event of the audit log, as the command line names it."""
+    from connector.audit.events import Event
+
+    return _one_of(Event, text)
+
+
+def _one_of(known: Iterable[str], text: str) -> str:
+    names = list(known)
+    if text not in names:
+        raise typer.BadParameter(f"{text} is none of {', '.join(names)}")
+    return text
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the newest N.", metavar="N")]
 SinceOption = Annotated[
@@ -76,16 +112,27 @@ WaybillOption = Annotated[str | None, typer.Option("--waybill", metavar="NO", he
 ExportListOption = Annotated[
     str | None, typer.Option("--export-list", metavar="NO", help="Number of the original export list 原出口清单号.")
 ]
-TypeOption = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Message type, e.g. CEB213.")]
+TypeOption = Annotated[
+    str | None, typer.Option("--type", parser=parse_type, metavar="TYPE", help="Message type, e.g. CEB213.")
+]
 StateOption = Annotated[
     str | None,
     typer.Option(
         "--state",
+        parser=parse_state,
         metavar="STATE",
-        help="Delivery state: pending, sending, delivered, refused, in_doubt, conflict, parked.",
+        help="Delivery state: pending, sending, delivered, refused, in_doubt, conflict, parked, closed.",
     ),
 ]
 StatusOption = Annotated[
     str | None,
-    typer.Option("--customs-status", metavar="STATUS", help="Customs status, e.g. released, finished, rejected, none."),
+    typer.Option(
+        "--customs-status",
+        parser=parse_status,
+        metavar="STATUS",
+        help="Customs status, e.g. released, finished, rejected, none.",
+    ),
+]
+EventOption = Annotated[
+    str | None, typer.Option("--event", parser=parse_event, metavar="EVENT", help="Event, e.g. answered.")
 ]

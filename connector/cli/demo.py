@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +37,8 @@ def demo(
     """Play the whole road on a sample enterprise; exit 0 when exactly the planted faults were caught."""
     from connector.demo.play import play
 
+    # The office is a process of its own: it is stopped on the way out.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     folder = directory or _free_folder()
     begun = time.monotonic()
     with _progress() as progress:
@@ -45,7 +51,7 @@ def demo(
         raise ConnectorError(
             f"{len(outcome.surprises)} documents came out otherwise than planted: {'; '.join(outcome.surprises[:5])}",
             effect=f"everything is left in {folder}",
-            remedy=f"`connector --config {folder}/connector.toml documents show KEY` tells the story of one",
+            remedy=f"`{_command(folder)} documents show KEY` tells the story of one",
         )
 
 
@@ -78,7 +84,7 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _report(outcome: Outcome, folder: Path, seconds: float) -> list[str]:
-    config = folder / "connector.toml"
+    command = _command(folder)
     faults = [
         f"  {kind.replace('_', ' '):<26} {figures['caught']} of {figures['planted']} caught"
         for kind, figures in outcome.faults.items()
@@ -96,9 +102,30 @@ def _report(outcome: Outcome, folder: Path, seconds: float) -> list[str]:
         *faults,
         "",
         f"Everything is in {folder}. Try next:",
-        f"  connector --config {config} documents list --customs-status rejected",
-        f"  connector --config {config} quarantine list",
-        f"  connector --config {config} documents show KEY      (the whole story of one return)",
-        f"  connector --config {config} simulator serve &       (the customs office again)",
-        f"  connector --config {config} run --once              (sends nothing twice)",
+        f"  {command} documents list --customs-status rejected",
+        f"  {command} quarantine list",
+        f"  {command} documents show KEY      (the whole story of one return)",
+        f"  {command} simulator serve &       (the customs office again)",
+        f"  {command} run --once              (sends nothing twice)",
     ]
+
+
+def _command(folder: Path) -> str:
+    """This program with the configuration in the folder, as it can be typed here."""
+    return f"{_program()} --config {shlex.quote(str(folder / 'connector.toml'))}"
+
+
+def _program() -> str:
+    started_by = Path(sys.argv[0])
+    if started_by.name == "__main__.py":
+        return f"{_typed(Path(sys.executable))} -m connector"
+    on_path = shutil.which("connector")
+    return "connector" if on_path and started_by.exists() and started_by.samefile(on_path) else _typed(started_by)
+
+
+def _typed(program: Path) -> str:
+    """The path as a shell takes it: seen from the working folder where that is shorter."""
+    relative = os.path.relpath(program)
+    if os.sep not in relative:
+        relative = f".{os.sep}{relative}"
+    return shlex.quote(min(str(program), relative, key=len))

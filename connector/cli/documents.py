@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from connector.cli import quarantine
 from connector.cli.audit import detail_line
 from connector.cli.context import (
     ExportListOption,
@@ -110,7 +111,13 @@ def show(
             remedy="`connector documents list` and `connector quarantine list` show what there is",
         )
     if as_json:
-        print_object({"documents": details, "entries": [asdict(entry) for entry in story]})
+        print_object(
+            {
+                "documents": details,
+                "quarantine": [quarantine.fields(one) for one in waiting],
+                "entries": [asdict(entry) for entry in story],
+            }
+        )
         return
     for view in found:
         print_lines(_describe(view))
@@ -143,7 +150,7 @@ def _tell(connection: Connection, name: str) -> tuple[list[DocumentView], list[W
     source_keys |= {one.key for one in waiting}
     entries = story(
         connection,
-        source_keys=[f"{key.collection}/{key.key}" for key in source_keys],
+        source_keys=[str(key) for key in source_keys],
         business_keys=list({view.business_key for view in found}),
         message_ids=list({message_id for view in found for message_id in view.message_ids}),
     )

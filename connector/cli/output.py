@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
+
+from connector.messages.records import rfc3339
 
 SCHEMA_VERSION = 1
 
@@ -69,11 +71,6 @@ def local(moment: datetime) -> str:
     from connector.messages.catalogue import BEIJING
 
     return moment.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S+08")
-
-
-def rfc3339(moment: datetime) -> str:
-    """A time in UTC with milliseconds, e.g. ``2026-06-01T00:30:00.000Z``."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _json_value(value: object) -> object:

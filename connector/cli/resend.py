@@ -24,6 +24,8 @@ from connector.cli.output import print_json, print_table, say
 from connector.errors import ResendRefused, UsageError
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from connector.outbox.queries import DocumentView, Filter, MessageView
     from connector.pipeline.resend import Plan
     from connector.pipeline.wiring import Connector
@@ -107,7 +109,7 @@ def _named(connector: Connector, ids: list[str], *, split: bool) -> list[Plan]:
 
 
 def _filtered(connector: Connector, wanted: Filter, *, split: bool) -> list[Plan]:
-    """By delivery state: the messages themselves; by anything else: the newest revision of each document."""
+    """By delivery state: the messages themselves; by anything else: documents whose newest revision matches."""
     from connector.outbox.queries import documents, messages
     from connector.pipeline.resend import plan_documents, plan_messages
 
@@ -115,10 +117,21 @@ def _filtered(connector: Connector, wanted: Filter, *, split: bool) -> list[Plan
         if wanted.delivery_state is not None:
             found = messages(connection, wanted)
         else:
-            newest = {(view.type, view.business_key): view for view in documents(connection, wanted)}
+            newest = _newest(connection, documents(connection, wanted))
     if wanted.delivery_state is not None:
         return plan_messages(connector, found, split=split)
-    return plan_documents(connector, list(newest.values()), split=split)
+    return plan_documents(connector, newest, split=split)
+
+
+def _newest(connection: Connection, matching: list[DocumentView]) -> list[DocumentView]:
+    """Those that no newer revision has replaced; what replaced them need not match."""
+    from connector.outbox.documents import newest_revisions
+
+    keys: dict[str, list[str]] = {}
+    for view in matching:
+        keys.setdefault(view.type, []).append(view.business_key)
+    newest = {one.guid for type_, some in keys.items() for one in newest_revisions(connection, type_, some).values()}
+    return [view for view in matching if view.guid in newest]
 
 
 def _confirm(plans: list[Plan], *, yes: bool) -> None:

@@ -22,7 +22,7 @@ def run(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Connect the warehouse with customs until SIGTERM."""
+    """Connect the warehouse with customs until SIGTERM or Ctrl-C."""
     from connector.bootstrap import build_connector
     from connector.daemon import Stop
     from connector.daemon import run as run_daemon
@@ -38,7 +38,7 @@ def run(
     stop.on_signals()
     if not once:
         run_daemon(connector, settings.schedule, stop)
-        return
+        raise typer.Exit(stop.exit_code)
     cycle = run_once(connector)
     for failure in cycle.failures:
         say(f"error: {failure}")
@@ -46,7 +46,7 @@ def run(
         print_object(_summary(cycle))
     elif cycle.exit_code or _is_news(cycle):
         say(_sentence(cycle))
-    raise typer.Exit(cycle.exit_code)
+    raise typer.Exit(stop.exit_code or cycle.exit_code)
 
 
 def _summary(cycle: Cycle) -> dict[str, object]:

@@ -15,7 +15,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     from connector.audit.queries import count as count_entries
     from connector.bootstrap import open_database
     from connector.outbox.queries import count_documents, count_messages
-    from connector.receipts.ledger import unmatched
+    from connector.receipts.ledger import count_unreadable, unmatched
     from connector.sources.quarantine import count_waiting
 
     settings = settings_of(context)
@@ -29,6 +29,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
             "messages": dict(count_messages(connection)),
             "quarantined": count_waiting(connection),
             "unmatched_receipts": len(unmatched(connection)),
+            "unreadable_receipts": count_unreadable(connection),
             "audit_entries": count_entries(connection),
         }
     warnings = []
@@ -43,6 +44,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     lines += [
         f"in quarantine          {found['quarantined']:>6}",
         f"receipts of unknown    {found['unmatched_receipts']:>6}",
+        f"receipts unreadable    {found['unreadable_receipts']:>6}",
         f"audit entries          {found['audit_entries']:>6}",
         *[f"warning: {warning}" for warning in warnings],
     ]

@@ -135,16 +135,57 @@ def test_daemon_leaves_nothing_being_sent_when_it_is_told_to_stop_during_a_call(
     assert "Traceback" not in said(hanging)
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_daemon_ends_at_once_when_it_is_told_to_stop_a_second_time(
-    hanging: Path, daemon: Daemon, edit: Edit, query: Query
+    hanging: Path, daemon: Daemon, edit: Edit, query: Query, number: signal.Signals, code: int
 ) -> None:
     edit(hanging / "connector.toml", "deadline_seconds = 4", "deadline_seconds = 60")
     with daemon(hanging) as process:
         until(lambda: "sending" in states(hanging, query))
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1.5)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 143
+        process.send_signal(number)
+        assert process.wait(5) == code
     # What became of the call nobody knows: the next start finds the attempt without an outcome.
     assert query(hanging / "connector.db", "SELECT outcome, ended_at FROM attempt") == [("", None)]
+
+
+def test_daemon_names_every_failure_once_when_several_things_fail_at_the_same_time(
+    busy: Path, connector: Run, daemon: Daemon
+) -> None:
+    (busy / "archive.db").rename(busy / "archive.away")
+    connector(busy, "run", "--once", code=5)
+    (busy / "warehouse.db").rename(busy / "warehouse.away")
+    with daemon(busy) as process:
+        until(lambda: said(busy).count("ERROR collect") == 2)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+    failures = [line for line in said(busy).splitlines() if "ERROR collect" in line]
+    assert len(failures) == 2
+    assert "warehouse" in failures[0]
+    assert "archive" in failures[1]
+
+
+def test_daemon_ends_as_interrupted_when_ctrl_c_is_pressed(hanging: Path, daemon: Daemon, query: Query) -> None:
+    with daemon(hanging) as process:
+        until(lambda: "sending" in states(hanging, query))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 130
+    assert states(hanging, query) == {"in_doubt", "pending"}
+
+
+def test_run_once_ends_as_interrupted_when_ctrl_c_is_pressed(
+    hanging: Path, environment: dict[str, str], query: Query
+) -> None:
+    command = [sys.executable, "-m", "connector", "--config", str(hanging / "connector.toml"), "run", "--once"]
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: "sending" in states(hanging, query))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 130
+    finally:
+        process.kill()
+        process.wait()
+    assert states(hanging, query) == {"in_doubt", "pending"}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,8 @@ Ledger = Callable[[Path], dict[tuple[str, str], dict[str, Any]]]
 Demonstration = tuple[Path, subprocess.CompletedProcess[str]]
 
 pytestmark = pytest.mark.xdist_group("acceptance_demo")
+
+ROOT = Path(__file__).parents[2]
 
 FATES = {
     "quantity_above_original": ("rejected", "finished"),
@@ -145,3 +150,44 @@ def test_demo_writes_nothing_when_the_folder_holds_something(connector: Run, tmp
     assert "is not empty" in result.stderr
     assert result.stdout == ""
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_demo_stops_its_customs_office_when_it_is_told_to_end(
+    environment: dict[str, str], tmp_path: Path, port_of: Callable[[Path], int]
+) -> None:
+    folder = tmp_path / "demo"
+    command = [sys.executable, "-m", "connector", "demo", "--dir", str(folder)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.startswith("waiting"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+    finally:
+        process.kill()
+        process.communicate()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port_of(folder))) != 0
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), [("bin", "connector"), ("", "bin/connector")], ids=["on the path", "not on the path"]
+)
+def test_demo_names_the_command_as_it_can_be_typed_when_it_is_over(
+    environment: dict[str, str], tmp_path: Path, path: str, command: str
+) -> None:
+    program = tmp_path / "bin" / "connector"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nfrom connector.__main__ import main\nmain()\n")
+    program.chmod(0o755)
+    done = subprocess.run(
+        [program, "demo", "--returns", "1"],
+        cwd=tmp_path,
+        env=environment | {"PATH": str(tmp_path / path) if path else "/nonexistent", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    tips = [line.strip() for line in done.stdout.partition("Try next:")[2].splitlines() if line]
+    assert len(tips) == 5
+    assert all(tip.startswith(f"{command} --config demo/connector.toml ") for tip in tips)

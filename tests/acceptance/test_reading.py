@@ -7,9 +7,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from connector.cli.audit import detail_line
 from connector.demo.returns import Fault, generate
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -135,6 +137,8 @@ def test_messages_list_gives_those_that_the_filter_names(
         (["--waybill", THIRD.waybill], lambda one: one["waybill"] == THIRD.waybill),
         (["--export-list", THIRD.order.invt_no], lambda one: one["export_list"] == THIRD.order.invt_no),
         (["--since", "2099-01-01"], lambda _: False),
+        (["--customs-status", "rejected"], lambda one: one["detail"].get("status") == "rejected"),
+        (["--state", "delivered"], lambda one: one["detail"].get("delivery_state") == "delivered"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -148,6 +152,21 @@ def test_audit_list_gives_those_that_the_filter_names(
     expected = [one for one in entries if holds(one)]
     assert len(expected) < len(entries)
     assert read(played, "audit", "list", *options)["entries"] == expected
+
+
+def test_audit_list_gives_the_newest_that_match_when_only_some_are_asked_for(
+    played: Path, read: Read, entries: list[dict[str, Any]]
+) -> None:
+    rejected = [one for one in entries if one["detail"].get("status") == "rejected"]
+    found = read(played, "audit", "list", "--customs-status", "rejected", "--limit", "1")["entries"]
+    assert found == rejected[-1:]
+    assert found != rejected
+
+
+def test_audit_details_have_the_times_of_the_contract(entries: list[dict[str, Any]]) -> None:
+    times = [one["detail"][name] for one in entries for name in ("changed_at", "time") if name in one["detail"]]
+    assert len(times) > len(PARCELS)
+    assert all(RFC3339.fullmatch(time) for time in times)
 
 
 def test_audit_list_gives_what_happened_to_a_message_when_its_id_is_named(
@@ -202,7 +221,9 @@ def test_documents_show_tells_why_when_nothing_of_a_return_could_be_sent(
     assert told.count("in quarantine since") == 2
     assert "logisticsNo" in told
     found = read(played, "documents", "show", NO_WAYBILL.order_no)
+    waiting = read(played, "quarantine", "list")["quarantine"]
     assert found["documents"] == []
+    assert found["quarantine"] == [one for one in waiting if one["key"] == NO_WAYBILL.order_no] != []
     assert [one["event"] for one in found["entries"]] == ["collected", "quarantined", "quarantined"]
 
 
@@ -214,6 +235,26 @@ def test_quarantine_list_gives_what_waits_and_why(played: Path, connector: Run, 
     table = connector(played, "quarantine", "list").stdout
     assert all(one["key"] in table for one in waiting)
     assert "\x0b" not in table
+
+
+@pytest.mark.parametrize(
+    ("option", "field"),
+    [("--type", "type"), ("--key", "business_key"), ("--waybill", "waybill"), ("--export-list", "export_list")],
+)
+def test_quarantine_list_gives_those_that_the_filter_names(played: Path, read: Read, option: str, field: str) -> None:
+    waiting = read(played, "quarantine", "list")["quarantine"]
+    value = next(one[field] for one in waiting if one[field])
+    expected = [one for one in waiting if one[field] == value]
+    assert len(expected) < len(waiting)
+    assert read(played, "quarantine", "list", option, value)["quarantine"] == expected
+
+
+def test_quarantine_list_gives_a_time_span_when_asked(played: Path, read: Read) -> None:
+    waiting = read(played, "quarantine", "list")["quarantine"]
+    first = waiting[0]["since"]
+    assert read(played, "quarantine", "list", "--since", first, "--until", "2099-01-01")["quarantine"] == waiting
+    assert read(played, "quarantine", "list", "--until", first)["quarantine"] == []
+    assert read(played, "quarantine", "list", "--since", "2099-01-01")["quarantine"] == []
 
 
 @pytest.mark.parametrize(
@@ -243,6 +284,10 @@ def test_colours_are_left_out_when_they_are_unwanted(connector: Run) -> None:
         (("audit", "show", "999999"), "there is no audit entry 999999"),
         (("documents", "list", "--since", "yesterday"), "write it like 2026-06-01"),
         (("documents", "list", "--limit", "0"), "--limit"),
+        (("documents", "list", "--customs-status", "realeased"), "manual_review"),
+        (("messages", "list", "--state", "in-doubt"), "in_doubt"),
+        (("audit", "list", "--event", "anwsered"), "answered"),
+        (("quarantine", "list", "--type", "ceb213"), "CEB213"),
         (("nonsense",), "nonsense"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -263,6 +308,34 @@ def test_status_counts_what_there_is(played: Path, read: Read, connector: Run, d
         assert count == sum((one["type"], one["customs_status"]) == (kind, status) for one in documents)
     assert any("SHA-1" in warning for warning in found["warnings"])
     assert "SHA-1" in connector(played, "status").stdout
+
+
+def test_status_counts_receipts_that_could_not_be_read(sample: Path, read: Read, query: Query) -> None:
+    assert read(sample, "status")["unreadable_receipts"] == 0
+    query(
+        sample / "connector.db",
+        "UPDATE receipt_envelope SET problem = 'no XML' WHERE sequence = (SELECT min(sequence) FROM receipt_envelope)",
+    )
+    assert read(sample, "status")["unreadable_receipts"] == 1
+
+
+def test_audit_tells_that_a_receipt_matched_nothing_but_not_that_it_matched() -> None:
+    assert detail_line({"code": "800", "matched": True}) == "code: 800"
+    assert detail_line({"code": "800", "matched": False}) == "code: 800, matched: False"
+
+
+def test_resend_leaves_a_document_alone_when_a_newer_revision_of_it_does_not_match(
+    sample: Path, read: Read, query: Query
+) -> None:
+    ours = sample / "connector.db"
+    rejected = read(sample, "documents", "list", "--customs-status", "rejected")["documents"]
+    columns = [row[1] for row in query(ours, "PRAGMA table_info(document)")]
+    newer = {"guid": f"'{uuid4()}'", "revision": "2", "customs_status": "'released'"}
+    values = ", ".join(newer.get(name, name) for name in columns)
+    query(ours, f"INSERT INTO document SELECT {values} FROM document WHERE guid = ?", rejected[0]["guid"])
+    resend = ("resend", "--customs-status", "rejected", "--reason", "corrected", "--dry-run")
+    plans = read(sample, *resend, code=3)["resend"]
+    assert [one["id"] for one in plans] == [one["business_key"] for one in rejected[1:]] != []
 
 
 def test_help_needs_no_configuration(connector: Run) -> None:
