@@ -12,9 +12,8 @@ from connector.messages.documents import AppType, Content, Document
 from connector.messages.receipts import CustomsStatus
 from connector.messages.records import digest
 from connector.outbox.revisions import Revision
+from connector.storage.limits import portions
 from connector.storage.outbox import DOCUMENTS, MESSAGE_DOCUMENTS, MESSAGES
-
-_KEYS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,7 @@ def newest_revisions(connection: Connection, message_type: str, business_keys: S
     """The newest revision of each key that has one."""
     table = DOCUMENTS.c
     found: dict[str, Revision] = {}
-    for start in range(0, len(business_keys), _KEYS_AT_ONCE):
+    for some in portions(business_keys):
         query = (
             select(
                 table.guid,
@@ -42,7 +41,7 @@ def newest_revisions(connection: Connection, message_type: str, business_keys: S
                 table.customs_status,
                 _is_carried().label("is_carried"),
             )
-            .where(table.type == message_type, table.business_key.in_(business_keys[start : start + _KEYS_AT_ONCE]))
+            .where(table.type == message_type, table.business_key.in_(some))
             .order_by(table.revision)
         )
         for row in connection.execute(query):

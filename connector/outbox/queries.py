@@ -11,9 +11,8 @@ from sqlalchemy import Connection, Row, Select, func, or_, select
 
 from connector.messages.deliveries import DeliveryState
 from connector.messages.documents import Content
+from connector.storage.limits import portions
 from connector.storage.outbox import ATTEMPTS, DOCUMENTS, MESSAGE_BYTES, MESSAGE_DOCUMENTS, MESSAGES
-
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,11 +238,11 @@ def _messages() -> Select[Any]:
 
 def _carriers(connection: Connection, guids: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for start in range(0, len(guids), _AT_ONCE):
+    for some in portions(guids):
         query = (
             select(MESSAGE_DOCUMENTS.c.guid, MESSAGE_DOCUMENTS.c.message_id)
             .join(MESSAGES)
-            .where(MESSAGE_DOCUMENTS.c.guid.in_(guids[start : start + _AT_ONCE]))
+            .where(MESSAGE_DOCUMENTS.c.guid.in_(some))
             .order_by(MESSAGES.c.created_at, MESSAGES.c.id)
         )
         for guid, message_id in connection.execute(query):
@@ -253,12 +252,12 @@ def _carriers(connection: Connection, guids: Sequence[str]) -> dict[str, list[st
 
 def _carried(connection: Connection, message_ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
     found: dict[str, list[tuple[str, str]]] = {}
-    for start in range(0, len(message_ids), _AT_ONCE):
+    for some in portions(message_ids):
         table = MESSAGE_DOCUMENTS.c
         query = (
             select(table.message_id, DOCUMENTS.c.business_key, table.guid)
             .join(DOCUMENTS)
-            .where(table.message_id.in_(message_ids[start : start + _AT_ONCE]))
+            .where(table.message_id.in_(some))
             .order_by(table.message_id, table.position)
         )
         for message_id, key, guid in connection.execute(query):

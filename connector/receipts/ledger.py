@@ -16,10 +16,9 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from connector.messages.deliveries import DeliveryState
 from connector.messages.receipts import CustomsStatus, Receipt
 from connector.receipts.fold import Said, Standing, fold
+from connector.storage.limits import portions
 from connector.storage.outbox import DOCUMENTS, MESSAGE_DOCUMENTS, MESSAGES
 from connector.storage.receipts import RECEIPT_CURSORS, RECEIPT_ENVELOPES, RECEIPTS
-
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +116,7 @@ def refold(transaction: Connection, owners: Iterable[Owner]) -> list[StatusChang
     by_guid = {owner.guid: owner for owner in owners}
     guids = list(by_guid)
     changes: list[StatusChange] = []
-    for start in range(0, len(guids), _AT_ONCE):
-        some = guids[start : start + _AT_ONCE]
+    for some in portions(guids):
         said = _said(transaction, some)
         table = DOCUMENTS.c
         columns = (table.guid, table.customs_status, table.customs_code, table.customs_info, table.customs_time)
@@ -197,8 +195,8 @@ def _known_envelopes(connection: Connection, endpoint: str, sequences: list[int]
 
 def _known_receipts(connection: Connection, digests: list[str]) -> list[str]:
     known: list[str] = []
-    for start in range(0, len(digests), _AT_ONCE):
-        query = select(RECEIPTS.c.digest).where(RECEIPTS.c.digest.in_(digests[start : start + _AT_ONCE]))
+    for some in portions(digests):
+        query = select(RECEIPTS.c.digest).where(RECEIPTS.c.digest.in_(some))
         known += connection.execute(query).scalars()
     return known
 
@@ -226,8 +224,8 @@ def _match(connection: Connection, receipts: Sequence[Receipt]) -> dict[str, tup
 
 def _owners(connection: Connection, column: Any, values: list[str]) -> dict[str, Owner]:
     found: dict[str, Owner] = {}
-    for start in range(0, len(values), _AT_ONCE):
-        for row in connection.execute(_owner_query().where(column.in_(values[start : start + _AT_ONCE]))):
+    for some in portions(values):
+        for row in connection.execute(_owner_query().where(column.in_(some))):
             found[row.guid] = _owner(row)
     return found
 
@@ -257,7 +255,7 @@ def _owner(row: Any) -> Owner:
     )
 
 
-def _said(connection: Connection, guids: list[str]) -> dict[str, list[Said]]:
+def _said(connection: Connection, guids: Sequence[str]) -> dict[str, list[Said]]:
     """What was said about each revision. A format check counts while its message is refused, not once it goes again."""
     said: dict[str, list[Said]] = {}
     table = RECEIPTS.c
