@@ -142,7 +142,13 @@ def _confirm(plans: list[Plan], *, yes: bool) -> None:
             "nobody is there to confirm", effect="nothing was done", remedy="add --yes, or --dry-run to look"
         )
     _show(plans, dry_run=True, as_json=False)
-    typer.confirm("Do this?", abort=True, err=True)
+    try:
+        agreed = typer.confirm("Do this?", err=True)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    if not agreed:
+        say("nothing was done")
+        raise typer.Exit
 
 
 def _show(plans: list[Plan], *, dry_run: bool, as_json: bool) -> None:

@@ -31,7 +31,7 @@ def run(
     if as_json and not once:
         raise UsageError("--json needs --once", remedy="a daemon has no result; ask `connector status --json`")
     settings = settings_of(context)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S%z")
     logging.getLogger("connector").setLevel(logging.INFO)
     stop = Stop()
     connector = build_connector(settings, is_stopping=stop.is_set)

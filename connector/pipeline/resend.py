@@ -80,9 +80,9 @@ class Plan:
 
 
 _REFUSALS = {
-    DeliveryState.PENDING: "it is already on its way",
+    DeliveryState.PENDING: "it is already on its way: it waits for its next attempt, which comes by itself",
     DeliveryState.SENDING: "it is being sent at this moment",
-    DeliveryState.DELIVERED: "customs took it in; wait for its receipts, correct the source row of what it rejects",
+    DeliveryState.DELIVERED: "customs took it in; what customs rejects goes again when its source row is corrected",
     DeliveryState.CONFLICT: "customs holds other bytes under its id; settle with customs which of them counts",
     DeliveryState.CLOSED: "an operator has closed it",
 }
@@ -172,7 +172,7 @@ def _plan_revision(connector: Connector, view: DocumentView) -> Plan:
     if isinstance(outcome, Unmappable):
         return refused("; ".join(fault.text for fault in outcome.faults))
     if outcome.content.digest() == newest.content_digest:
-        return refused(f"nothing has changed since customs said: {view.customs_info}; correct the source row first")
+        return refused(f"nothing has changed since customs said: {view.customs_info}; correct the row first")
     text = f"its corrected source record goes as revision {newest.number + 1}"
     return Plan(action=Action.REVISE, text=text, state=view.customs_status, document=view, record=record)
 

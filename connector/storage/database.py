@@ -43,6 +43,11 @@ class Database:
         return self._engine.dialect.name == "postgresql"
 
     @property
+    def address(self) -> str:
+        """Its URL without the password."""
+        return self._engine.url.render_as_string(hide_password=True)
+
+    @property
     def is_missing(self) -> bool:
         """A SQLite file that does not exist, and that connecting would make."""
         file = self._engine.url.database
@@ -73,7 +78,7 @@ class Database:
             if type(error) not in {DatabaseError, OperationalError} or "no such table" in str(error.orig):
                 raise  # a fault of the statement, not of the database
             raise DatabaseUnreachable(
-                f"{self._engine.url.render_as_string(hide_password=True)}: {_first_line(error)}",
+                f"{self.address}: {_first_line(error)}",
                 effect="nothing was changed",
                 remedy="check that the database runs, its disk is writable and has room, and [database] is right",
             ) from error

@@ -43,9 +43,10 @@ def check(database: Database) -> None:
     _refuse_newer(found)
     state = f"version {found}" if found else "not made yet"
     raise SchemaVersionError(
-        f"the database schema is {state}; this program needs version {needed}",
+        f"{database.address}: the database schema is {state}; this program needs version {needed}",
         effect="nothing was started",
-        remedy="run `connector db upgrade`",
+        remedy="run `connector db upgrade`; but if returns were declared before, first make sure that [database] url "
+        "names the database they were declared with: an empty one would declare them again",
     )
 
 
