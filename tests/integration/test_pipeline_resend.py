@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import update
 
 from connector.messages.deliveries import DeliveryState, MessageId
-from connector.messages.receipts import Receipt
+from connector.messages.receipts import CustomsStatus, Receipt
 from connector.outbox import queries
 from connector.outbox.queries import DocumentView, Filter, MessageView
 from connector.pipeline.cycle import collect_and_prepare
@@ -20,7 +20,7 @@ from connector.pipeline.resend import Action, Plan, carry_out, plan_documents, p
 from connector.pipeline.wiring import Connector
 from connector.receipts import ledger
 from connector.receipts.ledger import FetchedEnvelope
-from connector.storage.outbox import MESSAGES
+from connector.storage.outbox import DOCUMENTS, MESSAGES
 
 RETURNS = 8
 
@@ -164,3 +164,32 @@ def test_message_of_one_document_is_signed_anew_when_it_is_split(site: Connector
     (split,) = plan_documents(site, [view], split=True)
     assert do(site, split).action is Action.SPLIT
     assert len(documents(site)[0].message_ids) == 3
+
+
+@pytest.mark.parametrize(
+    ("state", "action"),
+    [
+        (DeliveryState.PENDING, Action.REFUSE),
+        (DeliveryState.SENDING, Action.REFUSE),
+        (DeliveryState.DELIVERED, Action.REFUSE),
+        (DeliveryState.CONFLICT, Action.REFUSE),
+        (DeliveryState.CLOSED, Action.REFUSE),
+        (DeliveryState.IN_DOUBT, Action.ASK),
+        (DeliveryState.PARKED, Action.QUEUE),
+        (DeliveryState.REFUSED, Action.QUEUE),
+    ],
+)
+def test_message_is_resent_as_its_state_allows(site: Connector, state: DeliveryState, action: Action) -> None:
+    with site.database.write() as transaction:
+        transaction.execute(update(MESSAGES).values(state=state))
+    assert plan(site).action is action
+
+
+@pytest.mark.parametrize("status", [CustomsStatus.REJECTED, CustomsStatus.FAILED])
+def test_document_is_not_resent_when_its_row_is_as_customs_refused_it(site: Connector, status: CustomsStatus) -> None:
+    with site.database.write() as transaction:
+        transaction.execute(update(MESSAGES).values(state=DeliveryState.DELIVERED))
+        transaction.execute(update(DOCUMENTS).values(customs_status=status))
+    (made,) = plan_documents(site, documents(site)[:1], split=False)
+    assert made.action is Action.REFUSE
+    assert "nothing has changed" in made.text
