@@ -11,35 +11,44 @@ from random import SystemRandom
 from typing import TYPE_CHECKING
 
 from connector.config import Settings, secret
+from connector.deeds import Watch, unwatched
 from connector.storage import schema
-from connector.storage.database import Database
+from connector.storage.database import Database, now_by_database
 
 if TYPE_CHECKING:
     from connector.pipeline.wiring import Collection, Connector
 
 _LEASE_MARGIN = timedelta(seconds=30)
 """A lease outlasts a call's total deadline by this."""
+_COLLECTION_LEASE = timedelta(minutes=5)
+_RECEIPT_HOURS = 24.0
 
 
-def open_database(settings: Settings) -> Database:
+def open_database(settings: Settings, *, watch: Watch = unwatched) -> Database:
     """Our own database, its schema checked. Raises `DatabaseUnreachable` or `SchemaVersionError`."""
-    database = unchecked_database(settings)
+    database = unchecked_database(settings, watch=watch)
     schema.check(database)
     return database
 
 
-def unchecked_database(settings: Settings) -> Database:
+def unchecked_database(settings: Settings, *, watch: Watch = unwatched) -> Database:
     """Our own database whatever its schema; for `connector db`."""
-    return Database(settings.database.url, secret(settings.database.password, settings.database.password_file))
+    password = secret(settings.database.password, settings.database.password_file)
+    return Database(settings.database.url, password, watch=watch)
 
 
-def build_connector(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: False) -> Connector:
+def build_connector(
+    settings: Settings, *, is_stopping: Callable[[], bool] = lambda: False, watch: Watch = unwatched
+) -> Connector:
     """Everything one connector works with.
+
+    watch: is told of every commit and every request, for tests that end the process there.
 
     Raises `ConfigurationError`, `MappingError`, `SchemaVersionError`, `DatabaseUnreachable` or `SigningError`, before
     anything is changed.
     """
     from connector.messages.builder import Transfer
+    from connector.outbox.breaker import BreakerPolicy
     from connector.outbox.retry import RetryPolicy
     from connector.pipeline.wiring import Connector
     from connector.signing.keyfiles import load_key
@@ -48,14 +57,17 @@ def build_connector(settings: Settings, *, is_stopping: Callable[[], bool] = lam
     from connector.transport.customs import SoapCustoms
 
     collections = build_collections(settings)
+    receipt_deadlines(settings)
     key = load_key(settings.signing, now=datetime.now(UTC))
     customs = settings.customs
     return Connector(
-        database=open_database(settings),
+        database=open_database(settings, watch=watch),
         collections=collections,
         signer=Signer(key, SUITES[settings.signing.suite]),
-        customs=SoapCustoms(customs, settings.enterprise.dxp_id),
+        customs=SoapCustoms(customs, settings.enterprise.dxp_id, watch=watch),
+        submit_endpoint=customs.submit_url,
         endpoint=customs.receipts_url or customs.submit_url,
+        answers_questions=customs.receipts_url is not None,
         transfer=Transfer(
             cop_code=settings.enterprise.cop_code,
             cop_name=settings.enterprise.cop_name,
@@ -67,12 +79,34 @@ def build_connector(settings: Settings, *, is_stopping: Callable[[], bool] = lam
             most=timedelta(seconds=customs.retry_most_seconds),
             tries=customs.attempts,
             settle=timedelta(seconds=customs.settle_seconds),
+            give_up=timedelta(hours=customs.give_up_hours),
+        ),
+        breaker_policy=BreakerPolicy(
+            failures=customs.breaker_failures,
+            open_for=timedelta(seconds=customs.breaker_open_seconds),
+            probes=customs.breaker_probes,
         ),
         lease=timedelta(seconds=customs.deadline_seconds) + _LEASE_MARGIN,
-        clock=lambda: datetime.now(UTC),
+        collection_lease=_COLLECTION_LEASE,
+        clock=now_by_database,
         random=SystemRandom(),
         is_stopping=is_stopping,
     )
+
+
+def receipt_deadlines(settings: Settings) -> dict[str, timedelta]:
+    """How long each message type may lack its final answer. Raises `ConfigurationError` for a type there is not."""
+    from connector.errors import ConfigurationError
+    from connector.messages.catalogue import MESSAGE_TYPES
+
+    hours = settings.customs.receipt_hours
+    if unknown := sorted(hours.keys() - MESSAGE_TYPES.keys()):
+        raise ConfigurationError(
+            f"[customs] receipt_hours: there is no message type {', '.join(unknown)}",
+            effect="nothing was done",
+            remedy=f"name only {', '.join(MESSAGE_TYPES)}",
+        )
+    return {name: timedelta(hours=hours.get(name, _RECEIPT_HOURS)) for name in MESSAGE_TYPES}
 
 
 def build_collections(settings: Settings) -> tuple[Collection, ...]:

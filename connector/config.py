@@ -147,6 +147,17 @@ class CustomsSettings(_Section):
     retry_most_seconds: Seconds = 3600
     attempts: Annotated[int, Field(ge=1)] = 20
     """Tries of one message, queries about it included, before it is parked."""
+    give_up_hours: Annotated[float, Field(gt=0, le=8760)] = 168
+    """How long a message may wait for customs before it is parked."""
+    breaker_failures: Annotated[int, Field(ge=1)] = 5
+    """Calls that fail in a row before an address is left alone."""
+    breaker_open_seconds: Seconds = 60
+    """How long it is left alone; then one call at a time probes it."""
+    breaker_probes: Annotated[int, Field(ge=1)] = 3
+    """Probes that succeed in a row before it is called as usual."""
+    receipt_hours: dict[str, Annotated[float, Field(gt=0, le=8760)]] = Field(default_factory=dict)
+    """Message type -> how long after its delivery a document may lack its final answer before it counts as overdue;
+    24 for types not named."""
 
 
 class ScheduleSettings(_Section):
@@ -155,6 +166,8 @@ class ScheduleSettings(_Section):
     collect_seconds: Seconds = 30
     deliver_seconds: Seconds = 2
     receipts_seconds: Seconds = 10
+    workers: Annotated[int, Field(ge=1, le=16)] = 1
+    """Messages delivered at the same time; `connector run --workers` overrides it."""
 
 
 class SimulatorSettings(_Section):

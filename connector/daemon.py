@@ -1,8 +1,9 @@
 """The daemon: each part of the flow at its own interval, until a signal ends it.
 
 APScheduler only ticks, in memory: what there is to do is in the database, so a missed tick loses nothing and a tick
-that comes while the last one still works is skipped. SIGTERM or SIGINT: no new work is begun and the call under way is
-finished; a second one exits at once. Ctrl-C is an interruption (exit 130), SIGTERM the way to end it (exit 0).
+that comes while the last one still works is skipped. SIGTERM or SIGINT: no new work is begun and the calls under way,
+which have a deadline, are finished; whatever else still works a second after that is cut off, and done again after the
+next start. A second signal exits at once. Ctrl-C is an interruption (exit 130), SIGTERM the way to end it (exit 0).
 """
 
 from __future__ import annotations
@@ -16,15 +17,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType
 
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from connector.config import ScheduleSettings
+from connector.config import Settings
 from connector.errors import ConnectorError
 from connector.pipeline.cycle import collect_and_prepare, unanswered
 from connector.pipeline.deliver import deliver
+from connector.pipeline.split import split_refused
 from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import Connector
 
+_MARGIN_SECONDS = 1.0
+"""How long after the deadline of a call everything has ended."""
 _KILLED_BY = 128
 """What a shell adds to the number of the signal that ended a program: 130 for SIGINT, 143 for SIGTERM."""
 
@@ -87,6 +92,8 @@ class _Part:
     work: Callable[[], _Tick]
     causes: set[str] = field(default_factory=set)
     """What it fails for now."""
+    telling: threading.Lock = field(default_factory=threading.Lock)
+    """Several workers may do the same part; only one tells of it."""
 
     def __call__(self) -> None:
         try:
@@ -97,6 +104,10 @@ class _Part:
             log.exception("%s: unexpected failure; it is tried again at the next tick", self.name)
             self.causes = {"unexpected"}
             return
+        with self.telling:
+            self._tell(tick)
+
+    def _tell(self, tick: _Tick) -> None:
         failures = {failure.cause: failure for failure in tick.failures}
         for cause, failure in failures.items():
             if cause not in self.causes:
@@ -107,15 +118,22 @@ class _Part:
             self.causes = set(failures)
 
 
-def run(connector: Connector, schedule: ScheduleSettings, stop: Stop) -> None:
-    """Work until told to stop; returns when the work under way is finished."""
+def run(connector: Connector, settings: Settings, stop: Stop, *, workers: int) -> None:
+    """Work until told to stop; returns when the work under way is finished.
+
+    workers: how many messages are delivered at the same time.
+    """
+    schedule = settings.schedule
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick skipped because the last one works is no news
     scheduler = BackgroundScheduler(
-        timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        timezone=UTC,
+        executors={"default": ThreadPoolExecutor(workers + 2)},
+        job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
     )
+    deliver_part = _Part("deliver", lambda: _deliver(connector))
     parts = [
         (_Part("collect", lambda: _collect(connector)), schedule.collect_seconds),
-        (_Part("deliver", lambda: _deliver(connector)), schedule.deliver_seconds),
+        *[(deliver_part, schedule.deliver_seconds)] * workers,
         (_Part("receipts", lambda: _receive(connector)), schedule.receipts_seconds),
     ]
     for part, seconds in parts:
@@ -123,7 +141,12 @@ def run(connector: Connector, schedule: ScheduleSettings, stop: Stop) -> None:
     scheduler.start()
     log.info("running")
     stop.wait()
-    scheduler.shutdown(wait=True)
+    ending = threading.Thread(target=scheduler.shutdown, name="ending", daemon=True)  # it waits for what still works
+    ending.start()
+    ending.join(settings.customs.deadline_seconds + _MARGIN_SECONDS)
+    if ending.is_alive():
+        log.warning("stopped; what was still being done, and is not committed, is done again after the next start")
+        os._exit(stop.exit_code)
     log.info("stopped")
 
 
@@ -138,4 +161,5 @@ def _deliver(connector: Connector) -> _Tick:
 
 def _receive(connector: Connector) -> _Tick:
     take_receipts(connector)
+    split_refused(connector)
     return _Tick()

@@ -8,6 +8,7 @@ One tree; the number is the process exit code of the command line contract::
     │   ├── MappingError            4   a mapping file
     │   └── SchemaVersionError      4   the database schema is not the one this version needs
     ├── DatabaseUnreachable         4   our own database
+    ├── InstanceLocked              8   another process works on the same SQLite file
     ├── SourceUnreachable           5   the enterprise's database
     ├── SourceChanged               5   the enterprise's query answers with other columns
     ├── CustomsUnreachable          6   the customs interface
@@ -22,6 +23,7 @@ are translated at the edge where they arise: nothing above a stage catches a thi
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import ClassVar
 
 
@@ -78,6 +80,12 @@ class DatabaseUnreachable(ConnectorError):
     exit_code = 4
 
 
+class InstanceLocked(ConnectorError):
+    """Another process works on the same SQLite file."""
+
+    exit_code = 8
+
+
 class SourceUnreachable(ConnectorError):
     """A database of the enterprise cannot be reached or refuses the query."""
 
@@ -94,6 +102,8 @@ class CustomsUnreachable(ConnectorError):
     """The customs interface cannot be reached or gives no usable answer."""
 
     exit_code = 6
+    retry_after: timedelta | None = None
+    """How long customs asked us to stay away (HTTP Retry-After)."""
 
 
 class SigningError(ConnectorError):

@@ -34,7 +34,9 @@ class Event(StrEnum):
     DELIVERY_CHANGED = "delivery_changed"
     """A receipt or an expired lease changed the delivery state of a message."""
     RESENT = "resent"
-    """An operator had something sent again, with a reason."""
+    """Something was sent again, with a reason: by an operator, or each document of a refused batch alone."""
+    SETTLED = "settled"
+    """An operator said what became of a message, with a reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,6 +82,13 @@ def parse_status(text: str) -> str:
     return _one_of(CustomsStatus, text)
 
 
+def parse_verdict(text: str) -> str:
+    """What an operator says of a message on the command line."""
+    from connector.pipeline.settle import Verdict
+
+    return _one_of(Verdict, text)
+
+
 def parse_event(text: str) -> str:
     """An event of the audit log, as the command line names it."""
     from connector.audit.events import Event

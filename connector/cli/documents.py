@@ -88,6 +88,29 @@ def list_(
     )
 
 
+@app.command("overdue")
+def overdue_(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List documents that customs took in and has not finally answered for too long, the oldest first."""
+    from connector.bootstrap import open_database, receipt_deadlines
+    from connector.outbox.overdue import overdue
+    from connector.storage.database import now_by_database
+
+    settings = settings_of(context)
+    with open_database(settings).read() as connection:
+        found = overdue(connection, receipt_deadlines(settings), now=now_by_database(connection))
+    if as_json:
+        print_json("documents", [asdict(one) for one in found])
+        return
+    print_table(
+        f"{len(found)} documents",
+        ["type", "business key", "customs status", "waybill", "export list", "delivered"],
+        [
+            (one.type, one.business_key, one.customs_status, one.waybill, one.export_list, one.delivered_at)
+            for one in found
+        ],
+    )
+
+
 @app.command()
 def show(
     context: typer.Context,
@@ -163,7 +186,7 @@ def _json(view: DocumentView) -> dict[str, Any]:
 
 def _inside(connection: Connection, view: DocumentView) -> dict[str, Any]:
     from connector.outbox.queries import content
-    from connector.receipts.ledger import receipts_of
+    from connector.receipts.queries import receipts_of
 
     said = content(connection, view.guid)
     receipts: Sequence[Any] = receipts_of(connection, view.guid)

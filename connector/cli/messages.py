@@ -19,6 +19,8 @@ from connector.cli.context import (
     TypeOption,
     UntilOption,
     WaybillOption,
+    current_user,
+    parse_verdict,
     settings_of,
 )
 from connector.cli.output import print_json, print_lines, print_table, shown
@@ -82,7 +84,9 @@ def show(
 ) -> None:
     """Show one message: what it carries, its attempts; or its signed bytes."""
     from connector.bootstrap import open_database
-    from connector.outbox.queries import attempts, message, signed_bytes
+    from connector.messages.deliveries import MessageId
+    from connector.outbox.attempts import attempts
+    from connector.outbox.queries import message, signed_bytes
 
     with open_database(settings_of(context)).read() as connection:
         found = message(connection, message_id)
@@ -94,7 +98,7 @@ def show(
             sys.stdout.buffer.write(signed_bytes(connection, message_id) or b"")
             sys.stdout.buffer.flush()
             return
-        tries = attempts(connection, message_id)
+        tries = attempts(connection, MessageId(found.id))
     if as_json:
         print_json("messages", [asdict(found) | {"attempts": [asdict(one) for one in tries]}])
         return
@@ -104,6 +108,36 @@ def show(
         ["no", "kind", "started", "ended", "outcome", "info"],
         [(one.number, one.kind, one.started_at, one.ended_at, one.outcome, one.info) for one in tries],
     )
+
+
+@app.command()
+def settle(
+    context: typer.Context,
+    message_id: Annotated[str, typer.Argument(metavar="ID")],
+    verdict: Annotated[
+        str, typer.Option("--as", parser=parse_verdict, metavar="VERDICT", help="delivered, not_received or closed.")
+    ],
+    reason: Annotated[str, typer.Option("--reason", help="How you know; it goes into the audit log.")],
+    actor: Annotated[str, typer.Option("--actor", metavar="NAME", help="Who says so.")] = current_user(),
+    as_json: JsonOption = False,
+) -> None:
+    """Say what became of a message in doubt or in conflict, when customs told you by another way.
+
+    not_received sends the same bytes again: say it only when customs has confirmed that it does not hold the message.
+    """
+    from connector.bootstrap import build_connector
+    from connector.messages.deliveries import MessageId
+    from connector.pipeline.settle import Verdict
+    from connector.pipeline.settle import settle as carry_out
+
+    if not reason.strip():
+        raise UsageError("--reason is empty", effect="nothing was changed", remedy="say why, for the audit log")
+    connector = build_connector(settings_of(context))
+    state = carry_out(connector, MessageId(message_id), Verdict(verdict), reason=reason, actor=actor)
+    if as_json:
+        print_json("messages", [{"id": message_id, "delivery_state": state.value}])
+        return
+    print_lines([f"{message_id} is now {state}"])
 
 
 def _describe(message: MessageView) -> list[str]:

@@ -20,6 +20,10 @@ def run(
     once: Annotated[
         bool, typer.Option("--once", help="Do one full cycle: collect, prepare, send, take receipts; then exit.")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, max=16, metavar="N", help="Deliver N messages at the same time."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Connect the warehouse with customs until SIGTERM or Ctrl-C."""
@@ -27,7 +31,10 @@ def run(
     from connector.daemon import Stop
     from connector.daemon import run as run_daemon
     from connector.pipeline.cycle import run_once
+    from connector.pipeline.leasing import end_all
 
+    if workers is not None and once:
+        raise UsageError("--workers is for the daemon", remedy="leave --once or --workers out")
     if as_json and not once:
         raise UsageError("--json needs --once", remedy="a daemon has no result; ask `connector status --json`")
     settings = settings_of(context)
@@ -36,10 +43,15 @@ def run(
     stop = Stop()
     connector = build_connector(settings, is_stopping=stop.is_set)
     stop.on_signals()
-    if not once:
-        run_daemon(connector, settings.schedule, stop)
-        raise typer.Exit(stop.exit_code)
-    cycle = run_once(connector)
+    if connector.database.warning:
+        logging.getLogger(__name__).warning("%s", connector.database.warning)
+    with connector.database.held_alone() as alone:
+        if alone:
+            end_all(connector)
+        if not once:
+            run_daemon(connector, settings, stop, workers=workers or settings.schedule.workers)
+            raise typer.Exit(stop.exit_code)
+        cycle = run_once(connector)
     for failure in cycle.failures:
         say(f"error: {failure}")
     if as_json:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from connector.cli.context import JsonOption, settings_of
-from connector.cli.output import print_lines, print_object
+from connector.cli.output import local, print_lines, print_object
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from connector.config import Settings
 
 
 def status(context: typer.Context, as_json: JsonOption = False) -> None:
     """Say how many documents and messages are where, and what waits for a person."""
     from connector.audit.queries import count as count_entries
-    from connector.bootstrap import open_database
+    from connector.bootstrap import open_database, receipt_deadlines
+    from connector.outbox.overdue import overdue
     from connector.outbox.queries import count_documents, count_messages
-    from connector.receipts.ledger import count_unreadable, unmatched
+    from connector.receipts.queries import count_unreadable, unmatched
     from connector.sources.quarantine import count_waiting
+    from connector.storage.database import now_by_database
 
     settings = settings_of(context)
-    with open_database(settings).read() as connection:
+    database = open_database(settings)
+    with database.read() as connection:
+        now = now_by_database(connection)
         documents = count_documents(connection)
         found: dict[str, Any] = {
             "documents": [
@@ -27,12 +37,14 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
                 for (kind, customs_status), count in documents.items()
             ],
             "messages": dict(count_messages(connection)),
+            "overdue": len(overdue(connection, receipt_deadlines(settings), now=now)),
+            "endpoints": [_endpoint(connection, url, now) for url in _urls(settings)],
             "quarantined": count_waiting(connection),
             "unmatched_receipts": len(unmatched(connection)),
             "unreadable_receipts": count_unreadable(connection),
             "audit_entries": count_entries(connection),
         }
-    warnings = []
+    warnings = [database.warning] if database.warning else []
     if settings.signing.suite == "rsa-sha1":
         warnings.append("signatures use SHA-1, as the certificate and the specification demand; it is weak")
     found["warnings"] = warnings
@@ -42,10 +54,35 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     lines = [f"{one['type']}  {one['customs_status']:<14} {one['count']:>8}" for one in found["documents"]]
     lines += [f"messages {state:<14} {count:>6}" for state, count in found["messages"].items()]
     lines += [
+        f"overdue answers        {found['overdue']:>6}",
         f"in quarantine          {found['quarantined']:>6}",
         f"receipts of unknown    {found['unmatched_receipts']:>6}",
         f"receipts unreadable    {found['unreadable_receipts']:>6}",
         f"audit entries          {found['audit_entries']:>6}",
+        *[_line(endpoint) for endpoint in found["endpoints"] if endpoint["info"]],
         *[f"warning: {warning}" for warning in warnings],
     ]
     print_lines(lines)
+
+
+def _urls(settings: Settings) -> list[str]:
+    return list(dict.fromkeys(url for url in (settings.customs.submit_url, settings.customs.receipts_url) if url))
+
+
+def _endpoint(connection: Connection, url: str, now: datetime) -> dict[str, Any]:
+    from connector.outbox.endpoints import breaker
+
+    found = breaker(connection, url)
+    return {
+        "url": url,
+        "breaker": found.state(now),
+        "failures": found.failures,
+        "open_until": found.open_until,
+        "info": found.info,
+    }
+
+
+def _line(endpoint: dict[str, Any]) -> str:
+    until = f" until {local(endpoint['open_until'])}" if endpoint["breaker"] == "open" else ""
+    failed = f"failed {endpoint['failures']} times in a row, breaker {endpoint['breaker']}{until}"
+    return f"{endpoint['url']}: {failed}: {endpoint['info']}"

@@ -181,6 +181,7 @@ submit_url = "http://127.0.0.1:{port}/ReceiveCebDeclare"
 receipts_url = "http://127.0.0.1:{port}/ReceiptService"
 settle_seconds = 5
 retry_first_seconds = 1
+breaker_open_seconds = 2
 
 [schedule]
 collect_seconds = 5

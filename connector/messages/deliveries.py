@@ -7,7 +7,7 @@ customs may have taken the message in, so it is asked about before it may be sen
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType, TypeAlias
 
@@ -62,15 +62,24 @@ class NotSent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn:
+    """Surely not sent either: when the first byte should have left, the message was no longer ours to send."""
+
+    info: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InDoubt:
     """Anything else: a lost, cut, late or unreadable answer."""
 
     raw: bytes
     """What was received, perhaps nothing."""
     info: str
+    retry_after: timedelta | None = None
+    """How long customs asked us to stay away (HTTP Retry-After)."""
 
 
-Answer: TypeAlias = TakenIn | RefusedAtDoor | NotSent | InDoubt
+Answer: TypeAlias = TakenIn | RefusedAtDoor | NotSent | Withdrawn | InDoubt
 """What one attempt came to."""
 
 

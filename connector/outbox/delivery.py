@@ -27,6 +27,7 @@ from connector.messages.deliveries import (
     NotSent,
     RefusedAtDoor,
     TakenIn,
+    Withdrawn,
 )
 from connector.outbox.retry import RetryPolicy
 
@@ -50,6 +51,8 @@ def after_answer(answer: Answer, *, tries: int, now: datetime, policy: RetryPoli
             return _rest(DeliveryState.DELIVERED, info, now)
         case RefusedAtDoor(info=info):
             return _rest(DeliveryState.REFUSED, info, now)
+        case Withdrawn(info=info):
+            return _rest(DeliveryState.PENDING, info, now)
         case NotSent(info=info):
             if policy.is_used_up(tries):
                 return _rest(DeliveryState.PARKED, f"{info}; all {tries} tries are used up", now)

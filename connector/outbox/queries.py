@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, func, or_, select
 from connector.messages.deliveries import DeliveryState
 from connector.messages.documents import Content
 from connector.storage.limits import portions
-from connector.storage.outbox import ATTEMPTS, DOCUMENTS, MESSAGE_BYTES, MESSAGE_DOCUMENTS, MESSAGES
+from connector.storage.outbox import DOCUMENTS, MESSAGE_BYTES, MESSAGE_DOCUMENTS, MESSAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +71,6 @@ class MessageView:
     """Business keys of the documents it carries, in order."""
     guids: tuple[str, ...]
     """The revisions it carries, in order."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptView:
-    """One attempt of a message."""
-
-    number: int
-    kind: str
-    started_at: datetime
-    ended_at: datetime | None
-    outcome: str
-    info: str
 
 
 def documents(connection: Connection, wanted: Filter, *, at_most: int | None = None) -> list[DocumentView]:
@@ -174,17 +162,6 @@ def signed_bytes(connection: Connection, message_id: str) -> bytes | None:
     return connection.execute(
         select(MESSAGE_BYTES.c.xml).where(MESSAGE_BYTES.c.message_id == message_id)
     ).scalar_one_or_none()
-
-
-def attempts(connection: Connection, message_id: str) -> list[AttemptView]:
-    """Every attempt of a message, in order."""
-    table = ATTEMPTS.c
-    rows = connection.execute(
-        select(table.number, table.kind, table.started_at, table.ended_at, table.outcome, table.info)
-        .where(table.message_id == message_id)
-        .order_by(table.number)
-    )
-    return [AttemptView(**row) for row in rows.mappings()]
 
 
 def count_documents(connection: Connection) -> Mapping[tuple[str, str], int]:

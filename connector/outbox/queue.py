@@ -2,29 +2,31 @@
 
 A claim and its attempt row are one commit, durable before the first byte leaves; so after any crash an attempt
 without an outcome says that the message may have been sent. A claim is a lease with a token that grows: a holder that
-lost its lease changes nothing any more.
+lost its lease sends nothing and changes nothing any more. Every time is the database's: hosts may disagree.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, case, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, case, func, insert, or_, select, update
 
 from connector.messages.deliveries import DeliveryState, MessageId, SignedMessage
+from connector.outbox.attempts import last_questions
 from connector.outbox.delivery import Step
-from connector.storage.database import now_by_database
+from connector.outbox.retry import next_question
+from connector.storage.limits import AT_ONCE
 from connector.storage.outbox import ATTEMPTS, MESSAGE_BYTES, MESSAGE_DOCUMENTS, MESSAGES
 
 AttemptKind = Literal["send", "query"]
 
-CLAIMABLE = frozenset({DeliveryState.PENDING, DeliveryState.IN_DOUBT})
-"""States of messages to send, and to ask about."""
-
+_CLAIMED = {"send": DeliveryState.PENDING, "query": DeliveryState.IN_DOUBT}
+_OPEN = [DeliveryState.PENDING, DeliveryState.IN_DOUBT]
+_MOMENT = timedelta(milliseconds=1)
 _CONFIRMED_BY_RECEIPT = [
     DeliveryState.PENDING,
     DeliveryState.SENDING,
@@ -79,31 +81,17 @@ def add(transaction: Connection, messages: Sequence[NewMessage], *, now: datetim
     transaction.execute(insert(MESSAGE_DOCUMENTS), carried)
 
 
-def claim(
-    transaction: Connection, wanted: Collection[DeliveryState], *, now: datetime, lease: timedelta
-) -> Claim | None:
-    """Take the message that has been due longest, and write its attempt row.
+def claim(transaction: Connection, kind: AttemptKind, *, now: datetime, lease: timedelta) -> Claim | None:
+    """Take the message that has been due longest, to send it or to ask about it, and write its attempt row.
 
-    wanted: of the states in `CLAIMABLE`, which.
+    A message that was asked about as often as is allowed is put off instead.
     """
-    table = MESSAGES.c
-    clock = now_by_database(transaction)
-    row = transaction.execute(
-        select(MESSAGES)
-        .where(
-            table.state.in_(wanted),
-            table.due_at <= now,
-            or_(table.lease_until.is_(None), table.lease_until < clock),
-        )
-        .order_by(table.due_at, table.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    ).one_or_none()
+    row = _next(transaction, kind, now)
     if row is None:
         return None
+    table = MESSAGES.c
     of_message = MESSAGE_BYTES.c.message_id == row.id
     body: bytes = transaction.execute(select(MESSAGE_BYTES.c.body).where(of_message)).scalar_one()
-    kind: AttemptKind = "send" if row.state == DeliveryState.PENDING else "query"
     state = DeliveryState.SENDING if kind == "send" else DeliveryState.IN_DOUBT
     transaction.execute(
         update(MESSAGES)
@@ -113,7 +101,7 @@ def claim(
             state_since=now if kind == "send" else row.state_since,
             tries=row.tries + 1,
             lease_token=row.lease_token + 1,
-            lease_until=clock + lease,
+            lease_until=now + lease,
         )
     )
     _end_attempts(transaction, MessageId(row.id), "whoever began it is gone", now)
@@ -162,13 +150,44 @@ def record(
     return moved.rowcount == 1
 
 
-def expired(transaction: Connection) -> list[tuple[MessageId, int]]:
-    """Messages whose sender is gone: still being sent although the lease has ended. Each with its lease token."""
+def is_due(connection: Connection, kind: AttemptKind, *, now: datetime) -> bool:
+    """Whether a message waits for this kind of attempt now."""
+    return connection.execute(_due(kind, now).with_only_columns(MESSAGES.c.id)).first() is not None
+
+
+def is_ours(connection: Connection, claim: Claim, *, until: datetime) -> bool:
+    """Whether the claim holds, and goes on to hold until then: nobody overtook it, and its lease lasts."""
     table = MESSAGES.c
-    query = select(table.id, table.lease_token).where(
-        table.state == DeliveryState.SENDING, table.lease_until < now_by_database(transaction)
-    )
-    return [(MessageId(row.id), row.lease_token) for row in transaction.execute(query)]
+    holds = and_(table.id == claim.message_id, table.lease_token == claim.token, table.lease_until >= until)
+    return connection.execute(select(table.id).where(holds)).first() is not None
+
+
+def expired(connection: Connection, *, now: datetime) -> list[tuple[MessageId, int]]:
+    """Messages whose sender is gone: still being sent although the lease has ended. Each with its lease token.
+
+    At most `AT_ONCE` of them; there may be more.
+    """
+    table = MESSAGES.c
+    query = select(table.id, table.lease_token).where(table.state == DeliveryState.SENDING, table.lease_until < now)
+    return [(MessageId(row.id), row.lease_token) for row in connection.execute(query.limit(AT_ONCE))]
+
+
+def end_leases(transaction: Connection, *, now: datetime) -> None:
+    """End every lease at once; for one who knows that nobody else is at work."""
+    transaction.execute(update(MESSAGES).where(MESSAGES.c.lease_until >= now).values(lease_until=now - _MOMENT))
+
+
+def overdue(connection: Connection, queued_before: datetime) -> list[MessageId]:
+    """Messages that have waited for customs since before then. At most `AT_ONCE` of them; there may be more."""
+    table = MESSAGES.c
+    query = select(table.id).where(table.state.in_(_OPEN), table.queued_at < queued_before).limit(AT_ONCE)
+    return [MessageId(message_id) for message_id in connection.execute(query).scalars()]
+
+
+def park(transaction: Connection, message_ids: Sequence[MessageId], *, info: str, now: datetime) -> list[MessageId]:
+    """Leave messages to an operator; those that changed, for others are settled meanwhile."""
+    waiting = and_(MESSAGES.c.id.in_(message_ids), MESSAGES.c.state.in_(_OPEN))
+    return _turn(transaction, waiting, DeliveryState.PARKED, info, now)
 
 
 def abandon(transaction: Connection, message_id: MessageId, token: int, step: Step, *, now: datetime) -> bool:
@@ -209,7 +228,8 @@ def requeue(transaction: Connection, message_id: MessageId, *, info: str, now: d
     allowed = MESSAGES.c.state.in_([DeliveryState.REFUSED, DeliveryState.PARKED])
     turned = _turn(transaction, and_(MESSAGES.c.id == message_id, allowed), DeliveryState.PENDING, info, now)
     if turned:
-        transaction.execute(update(MESSAGES).where(MESSAGES.c.id == message_id).values(tries=0))
+        again = update(MESSAGES).where(MESSAGES.c.id == message_id).values(tries=0, queued_at=now)
+        transaction.execute(again)
     return bool(turned)
 
 
@@ -217,6 +237,20 @@ def close(transaction: Connection, message_id: MessageId, *, info: str, now: dat
     """End a message whose documents go out in others; False when the state has changed meanwhile."""
     allowed = MESSAGES.c.state.in_([DeliveryState.REFUSED, DeliveryState.PARKED])
     return bool(_turn(transaction, and_(MESSAGES.c.id == message_id, allowed), DeliveryState.CLOSED, info, now))
+
+
+def settle(transaction: Connection, message_id: MessageId, state: DeliveryState, *, info: str, now: datetime) -> bool:
+    """Let an operator decide what became of a message; False when the state has changed meanwhile.
+
+    In doubt: delivered, or pending when it surely did not arrive and has settled. In conflict: closed.
+    """
+    table = MESSAGES.c
+    allowed = {
+        DeliveryState.DELIVERED: table.state.in_([DeliveryState.IN_DOUBT, DeliveryState.PARKED]),
+        DeliveryState.PENDING: and_(table.state == DeliveryState.IN_DOUBT, table.settle_at <= now),
+        DeliveryState.CLOSED: table.state == DeliveryState.CONFLICT,
+    }
+    return bool(_turn(transaction, and_(table.id == message_id, allowed[state]), state, info, now))
 
 
 def ask_soon(transaction: Connection, message_id: MessageId, *, now: datetime) -> bool:
@@ -228,6 +262,25 @@ def ask_soon(transaction: Connection, message_id: MessageId, *, now: datetime) -
         .values(due_at=case((table.settle_at > now, table.settle_at), else_=now))
     )
     return brought.rowcount == 1
+
+
+def _due(kind: AttemptKind, now: datetime) -> Select[Any]:
+    table = MESSAGES.c
+    free = or_(table.lease_until.is_(None), table.lease_until < now)
+    due = and_(table.state == _CLAIMED[kind], table.due_at <= now, free)
+    return select(MESSAGES).where(due).order_by(table.due_at, table.id).limit(1)
+
+
+def _next(transaction: Connection, kind: AttemptKind, now: datetime) -> Row[Any] | None:
+    """The message to claim, locked; questions beyond what customs allows are put off on the way."""
+    while (row := transaction.execute(_due(kind, now).with_for_update(skip_locked=True)).one_or_none()) is not None:
+        if kind == "send":
+            break
+        when = next_question(last_questions(transaction, MessageId(row.id)), now)
+        if when <= now:
+            break
+        transaction.execute(update(MESSAGES).where(MESSAGES.c.id == row.id).values(due_at=when))
+    return row
 
 
 def _end_attempts(transaction: Connection, message_id: MessageId, info: str, now: datetime) -> None:
@@ -273,6 +326,7 @@ def _row(message: NewMessage, now: datetime) -> dict[str, object]:
         "key_id": message.signed.key_id,
         "digest": hashlib.sha256(message.signed.xml).hexdigest(),
         "created_at": now,
+        "queued_at": now,
         "state": DeliveryState.PENDING,
         "state_since": now,
         "info": "",

@@ -1,7 +1,7 @@
 """collect: changed rows of the enterprise become stored records, page by page.
 
-One page is one commit: its records, the cursor behind it, the audit entries. A page that another collector took
-meanwhile is left to it. A row that cannot even be read waits in quarantine for every message type made of it.
+One page is one commit: its records, the cursor behind it, the audit entries. One process at a time collects a
+collection, under a lease. A row that cannot even be read waits in quarantine for every message type made of it.
 
 The cursor that is remembered never passes the present, so a pass may read rows of the future, which every later pass
 reads again; the same content is stored once.
@@ -13,14 +13,18 @@ from dataclasses import dataclass
 
 from connector.audit import log
 from connector.audit.events import Entry, Event
+from connector.deeds import Deed
 from connector.mapping.outcomes import FaultCode
 from connector.messages.records import SourceRecord, rfc3339
 from connector.pipeline.entries import quarantined
+from connector.pipeline.leasing import held
 from connector.pipeline.wiring import ACTOR, Collection, Connector
 from connector.sources import inbox, quarantine
 from connector.sources.interface import Page
 from connector.sources.quarantine import Held
+from connector.storage import leases
 from connector.storage.database import lock
+from connector.storage.leases import Lease
 
 _ENDED_ELSEWHERE = (FaultCode.LOOKUP_MISSING, FaultCode.LOOKUP_AMBIGUOUS, FaultCode.CODE_UNKNOWN)
 """Reasons that a row looked up, or a code list, can end although the record itself does not change."""
@@ -39,34 +43,38 @@ class Collected:
 def collect(connector: Connector, collection: Collection) -> Collected:
     """Read every page that there is now; then what waits for a row looked up waits to be prepared again.
 
-    Raises `SourceUnreachable` or `SourceChanged`; pages committed before stay.
+    While another process collects the same, nothing is done. Raises `SourceUnreachable` or `SourceChanged`; pages
+    committed before stay.
     """
     total = Collected()
+    with held(connector, f"collect {collection.name}", connector.collection_lease) as lease:
+        if lease is not None:
+            _collect(connector, collection, lease, total)
+    return total
+
+
+def _collect(connector: Connector, collection: Collection, lease: Lease, total: Collected) -> None:
     with connector.database.read() as connection:
-        remembered = cursor = inbox.read_cursor(connection, collection.name)
+        cursor = inbox.read_cursor(connection, collection.name)
     more = True
     while more and not connector.is_stopping():
         page = collection.source.page(cursor)
-        with connector.database.write() as transaction:
+        with connector.database.write(Deed.COLLECT) as transaction:
             lock(transaction, f"collect {collection.name}")
-            found = inbox.read_cursor(transaction, collection.name)
-            if found != remembered:
-                remembered = cursor = found
-                continue
-            now = connector.clock()
+            now = connector.clock(transaction)
+            leases.extend(transaction, lease, now=now)
             stored = inbox.store(transaction, page.records, now=now)
             if page.remember is not None:
                 inbox.move_cursor(transaction, collection.name, page.remember)
-            held = quarantine.not_yet_held(transaction, _held(collection, page))
-            quarantine.hold(transaction, held, now=now)
-            entries = [_collected(*one) for one in stored] + [quarantined(one) for one in held]
+            unreadable = quarantine.not_yet_held(transaction, _unreadable(collection, page))
+            quarantine.hold(transaction, unreadable, now=now)
+            entries = [_collected(*one) for one in stored] + [quarantined(one) for one in unreadable]
             log.append(transaction, entries, actor=ACTOR, time=now)
         total.changed += len(stored)
-        total.unreadable += len(held)
-        remembered, cursor, more = page.remember or remembered, page.cursor, page.more
-    with connector.database.write() as transaction:
+        total.unreadable += len(unreadable)
+        cursor, more = page.cursor, page.more
+    with connector.database.write(Deed.TRY_AGAIN) as transaction:
         quarantine.try_again(transaction, collection.name, _ENDED_ELSEWHERE)
-    return total
 
 
 def _collected(record: SourceRecord, version: int) -> Entry:
@@ -77,7 +85,7 @@ def _collected(record: SourceRecord, version: int) -> Entry:
     )
 
 
-def _held(collection: Collection, page: Page) -> list[Held]:
+def _unreadable(collection: Collection, page: Page) -> list[Held]:
     return [
         Held(
             record_id=None,

@@ -8,6 +8,7 @@ from connector.errors import ConnectorError, CustomsUnreachable, SigningError, S
 from connector.pipeline.collect import Collected, collect
 from connector.pipeline.deliver import Delivered, deliver
 from connector.pipeline.prepare import Prepared, prepare
+from connector.pipeline.split import split_refused
 from connector.pipeline.take_receipts import Received, take_receipts
 from connector.pipeline.wiring import Connector
 
@@ -23,6 +24,8 @@ class Cycle:
     prepared: Prepared = field(default_factory=Prepared)
     delivered: Delivered = field(default_factory=Delivered)
     received: Received = field(default_factory=Received)
+    split: int = 0
+    """Batches whose documents go again, each alone."""
     failures: list[ConnectorError] = field(default_factory=list)
 
     @property
@@ -48,7 +51,8 @@ def run_once(connector: Connector) -> Cycle:
         cycle.failures.append(unanswered(cycle.delivered))
     try:
         cycle.received = take_receipts(connector)
-    except CustomsUnreachable as error:
+        cycle.split = split_refused(connector)
+    except (CustomsUnreachable, SigningError) as error:
         cycle.failures.append(error)
     return cycle
 
@@ -77,6 +81,7 @@ def unanswered(delivered: Delivered) -> CustomsUnreachable:
     """The error of a delivery that customs did not answer."""
     return CustomsUnreachable(
         delivered.unanswered,
-        effect="the messages wait and are tried again, or asked about, by themselves",
+        effect="the messages wait and are tried again, or asked about, by themselves; an address that fails several "
+        "times in a row is left alone for a while",
         remedy="check [customs] submit_url and the network; `connector status` shows what waits",
     )

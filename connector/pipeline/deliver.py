@@ -1,32 +1,49 @@
 """deliver: messages that are due go to customs, and messages in doubt are asked about.
 
 Each try is two commits with the network between them: the claim with its attempt row before the first byte, then the
-raw answer, what it means and the audit entry together.
+raw answer, what it means and the audit entry together. Just before the first byte leaves, the claim is looked at once
+more: a worker that was paused meanwhile sends nothing. Any number of workers may do this at once.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from connector.audit import log
 from connector.audit.events import Entry, Event
+from connector.deeds import Deed
 from connector.errors import CustomsUnreachable
-from connector.messages.deliveries import DeliveryState, InDoubt, Known, NotSent, RefusedAtDoor, TakenIn
-from connector.outbox import queue
+from connector.messages.deliveries import (
+    Answer,
+    DeliveryState,
+    Finding,
+    InDoubt,
+    Known,
+    NotKnown,
+    NotSent,
+    RefusedAtDoor,
+    TakenIn,
+    Withdrawn,
+)
+from connector.outbox import endpoints, queue
 from connector.outbox.delivery import Step, after_answer, after_finding, after_no_finding, doubt
-from connector.outbox.queue import Claim
+from connector.outbox.queue import AttemptKind, Claim
 from connector.pipeline.wiring import ACTOR, Connector
 
 _NEEDS_OPERATOR = {DeliveryState.REFUSED, DeliveryState.PARKED, DeliveryState.CONFLICT}
-_UNANSWERED = {
-    "not_sent": queue.CLAIMABLE,
-    "unanswered": frozenset({DeliveryState.IN_DOUBT}),
-    "in_doubt": frozenset[DeliveryState](),
+_OUTCOMES = {
+    TakenIn: "taken_in",
+    RefusedAtDoor: "refused",
+    NotSent: "not_sent",
+    Withdrawn: "withdrawn",
+    InDoubt: "in_doubt",
 }
-"""Outcomes without a usable answer, and what is then left for the next time."""
-_OUTCOMES = {TakenIn: "taken_in", RefusedAtDoor: "refused", NotSent: "not_sent", InDoubt: "in_doubt"}
+_UNANSWERED = {"not_sent", "in_doubt", "unanswered"}
+"""Outcomes without a usable answer: they count against the endpoint, not against the message."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,107 +55,163 @@ class Delivered:
     stopped: int = 0
     """Messages that now wait for an operator: refused, parked, or in conflict."""
     unanswered: str = ""
-    """Why customs gave no usable answer, the first time; empty when it always did."""
+    """Why customs gave no usable answer, the first time, or why it was not called; empty when it always answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Result:
-    step: Step
+class _Reply:
+    """What came back from customs, before it is decided what follows."""
+
+    answer: Answer | Finding | CustomsUnreachable
     outcome: str
     response: bytes | None = None
+    info: str = ""
+    """Why there was no usable answer."""
+    retry_after: timedelta | None = None
 
 
 def deliver(connector: Connector) -> Delivered:
-    """Work through everything that is due.
-
-    It ends early when customs cannot be reached; when it answers no questions, messages are still sent.
-    """
+    """Work through everything that is due, sending and asking in turn, as far as the circuit breakers allow."""
     total = Delivered()
     recover(connector)
-    wanted = set(queue.CLAIMABLE)
-    while wanted and not connector.is_stopping():
-        claim = _claim(connector, wanted)
+    kinds: list[AttemptKind] = ["send", "query"] if connector.answers_questions else ["send"]
+    while not connector.is_stopping():
+        claim = _claim(connector, kinds, total)
         if claim is None:
             break
-        result = _send(connector, claim) if claim.kind == "send" else _ask(connector, claim)
-        _record(connector, claim, result)
-        total.outcomes[result.outcome] += 1
-        total.stopped += result.step.state in _NEEDS_OPERATOR
-        if result.outcome in _UNANSWERED:
-            total.unanswered = total.unanswered or result.step.info
-            wanted -= _UNANSWERED[result.outcome]
+        reply = _send(connector, claim) if claim.kind == "send" else _ask(connector, claim)
+        state = _record(connector, claim, reply)
+        total.outcomes[reply.outcome] += 1
+        total.stopped += state in _NEEDS_OPERATOR
+        if reply.outcome in _UNANSWERED:
+            total.unanswered = total.unanswered or reply.info
+        kinds.reverse()  # so that neither questions nor messages wait behind a backlog of the other
     return total
 
 
 def recover(connector: Connector) -> int:
-    """Put messages in doubt whose sender is gone: killed, or paused beyond its lease. How many there were."""
+    """Put messages in doubt whose sender is gone: killed, or paused beyond its lease. How many there were.
+
+    Messages that have waited too long for customs are left to an operator.
+    """
+    gone = 0
+    while _is_anything_left_behind(connector):
+        with connector.database.write(Deed.RECOVER) as transaction:
+            now = connector.clock(transaction)
+            step = doubt("its sender ended without an outcome", now=now, policy=connector.policy)
+            abandoned = [
+                message_id
+                for message_id, token in queue.expired(transaction, now=now)
+                if queue.abandon(transaction, message_id, token, step, now=now)
+            ]
+            info = f"customs could not be reached for {connector.policy.give_up}"
+            late = queue.overdue(transaction, now - connector.policy.give_up)
+            parked = queue.park(transaction, late, info=info, now=now)
+            entries = [_changed(message_id, DeliveryState.IN_DOUBT, step.info) for message_id in abandoned]
+            entries += [_changed(message_id, DeliveryState.PARKED, info) for message_id in parked]
+            log.append(transaction, entries, actor=ACTOR, time=now)
+        gone += len(abandoned)
+    return gone
+
+
+def _is_anything_left_behind(connector: Connector) -> bool:
     with connector.database.read() as connection:
-        if not queue.expired(connection):
-            return 0
-    with connector.database.write() as transaction:
-        now = connector.clock()
-        step = doubt("its sender ended without an outcome", now=now, policy=connector.policy)
-        gone = [
-            message_id
-            for message_id, token in queue.expired(transaction)
-            if queue.abandon(transaction, message_id, token, step, now=now)
-        ]
-        entries = [_changed(message_id, step) for message_id in gone]
-        log.append(transaction, entries, actor=ACTOR, time=now)
-    return len(gone)
+        now = connector.clock(connection)
+        return bool(queue.expired(connection, now=now) or queue.overdue(connection, now - connector.policy.give_up))
 
 
-def _claim(connector: Connector, wanted: Collection[DeliveryState]) -> Claim | None:
-    with connector.database.write() as transaction:
-        now = connector.clock()
-        claim = queue.claim(transaction, wanted, now=now, lease=connector.lease)
-        if claim is not None:
-            log.append(transaction, [_attempted(claim)], actor=ACTOR, time=now)
-        return claim
+def _claim(connector: Connector, kinds: list[AttemptKind], total: Delivered) -> Claim | None:
+    with connector.database.write(Deed.CLAIM) as transaction:
+        now = connector.clock(transaction)
+        breakers = {kind: endpoints.locked(transaction, _endpoint(connector, kind)) for kind in sorted(kinds)}
+        for kind in kinds:
+            breaker = breakers[kind]
+            if not breaker.lets_pass(now):
+                if not total.unanswered and queue.is_due(transaction, kind, now=now):
+                    total.unanswered = breaker.info
+                continue
+            claim = queue.claim(transaction, kind, now=now, lease=connector.lease)
+            if claim is not None:
+                called = breaker.called(now + connector.lease)
+                endpoints.store(transaction, _endpoint(connector, kind), breaker, called)
+                log.append(transaction, [_attempted(claim)], actor=ACTOR, time=now)
+                return claim
+    return None
 
 
-def _send(connector: Connector, claim: Claim) -> _Result:
-    answer = connector.customs.submit(claim.body)
-    step = after_answer(
-        answer, tries=claim.tries, now=connector.clock(), policy=connector.policy, random=connector.random
+def _endpoint(connector: Connector, kind: AttemptKind) -> str:
+    return connector.submit_endpoint if kind == "send" else connector.endpoint
+
+
+def _send(connector: Connector, claim: Claim) -> _Reply:
+    def still_ours(seconds: float) -> bool:
+        with connector.database.read() as connection:
+            until = connector.clock(connection) + timedelta(seconds=seconds)
+            return queue.is_ours(connection, claim, until=until)
+
+    answer = connector.customs.submit(claim.body, still_ours)
+    return _Reply(
+        answer=answer,
+        outcome=_OUTCOMES[type(answer)],
+        response=getattr(answer, "raw", None),
+        info=answer.info,
+        retry_after=getattr(answer, "retry_after", None),
     )
-    return _Result(step=step, outcome=_OUTCOMES[type(answer)], response=getattr(answer, "raw", None))
 
 
-def _ask(connector: Connector, claim: Claim) -> _Result:
+def _ask(connector: Connector, claim: Claim) -> _Reply:
     try:
         finding = connector.customs.find_message(claim.message_id)
     except CustomsUnreachable as error:
-        step = after_no_finding(
-            error.cause,
-            tries=claim.tries,
-            settle_at=claim.settle_at,
-            now=connector.clock(),
-            policy=connector.policy,
-            random=connector.random,
-        )
-        return _Result(step=step, outcome="unanswered")
-    step = after_finding(
-        finding, digest=claim.digest, tries=claim.tries, now=connector.clock(), policy=connector.policy
-    )
-    return _Result(step=step, outcome="known" if isinstance(finding, Known) else "not_known")
+        return _Reply(answer=error, outcome="unanswered", info=error.cause, retry_after=error.retry_after)
+    return _Reply(answer=finding, outcome="known" if isinstance(finding, Known) else "not_known")
 
 
-def _record(connector: Connector, claim: Claim, result: _Result) -> None:
-    with connector.database.write() as transaction:
-        now = connector.clock()
-        ours = queue.record(transaction, claim, result.step, outcome=result.outcome, response=result.response, now=now)
+def _record(connector: Connector, claim: Claim, reply: _Reply) -> DeliveryState:
+    """Write what came back and what follows; the message's state then, as far as it was ours to change."""
+    with connector.database.write(Deed.RECORD) as transaction:
+        now = connector.clock(transaction)
+        _note(transaction, connector, claim, reply, now)
+        step = _step(connector, claim, reply, now)
+        ours = queue.record(transaction, claim, step, outcome=reply.outcome, response=reply.response, now=now)
         entry = Entry(
             event=Event.ANSWERED,
             message_id=claim.message_id,
             detail={
                 "attempt": claim.number,
-                "outcome": result.outcome,
-                "info": result.step.info,
-                "delivery_state": result.step.state.value if ours else "unchanged: the lease was lost",
+                "outcome": reply.outcome,
+                "info": step.info,
+                "delivery_state": step.state.value if ours else "unchanged: the lease was lost",
             },
         )
         log.append(transaction, [entry], actor=ACTOR, time=now)
+    return step.state
+
+
+def _note(transaction: Connection, connector: Connector, claim: Claim, reply: _Reply, now: datetime) -> None:
+    """Tell the endpoint's circuit breaker, unless it was not called."""
+    if reply.outcome == "withdrawn":
+        return
+    endpoint, policy = _endpoint(connector, claim.kind), connector.breaker_policy
+    before = endpoints.locked(transaction, endpoint)
+    if reply.outcome in _UNANSWERED:
+        after = before.failed(reply.info, now=now, policy=policy, retry_after=reply.retry_after)
+    else:
+        after = before.succeeded(policy)
+    endpoints.store(transaction, endpoint, before, after)
+
+
+def _step(connector: Connector, claim: Claim, reply: _Reply, now: datetime) -> Step:
+    policy, random = connector.policy, connector.random
+    match reply.answer:
+        case TakenIn() | RefusedAtDoor() | NotSent() | Withdrawn() | InDoubt():
+            return after_answer(reply.answer, tries=claim.tries, now=now, policy=policy, random=random)
+        case Known() | NotKnown():
+            return after_finding(reply.answer, digest=claim.digest, tries=claim.tries, now=now, policy=policy)
+        case CustomsUnreachable(cause=cause):
+            return after_no_finding(
+                cause, tries=claim.tries, settle_at=claim.settle_at, now=now, policy=policy, random=random
+            )
 
 
 def _attempted(claim: Claim) -> Entry:
@@ -147,9 +220,9 @@ def _attempted(claim: Claim) -> Entry:
     )
 
 
-def _changed(message_id: str, step: Step) -> Entry:
+def _changed(message_id: str, state: DeliveryState, info: str) -> Entry:
     return Entry(
         event=Event.DELIVERY_CHANGED,
         message_id=message_id,
-        detail={"delivery_state": DeliveryState(step.state).value, "info": step.info},
+        detail={"delivery_state": state.value, "info": info},
     )

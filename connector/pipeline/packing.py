@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 
 from connector.audit.events import Entry, Event
 from connector.messages.builder import build_message
@@ -16,7 +17,9 @@ from connector.outbox.queue import NewMessage
 from connector.pipeline.wiring import Connector
 
 
-def new_message(connector: Connector, kind: MessageType, documents: Sequence[Document]) -> NewMessage:
+def new_message(
+    connector: Connector, kind: MessageType, documents: Sequence[Document], *, created: datetime
+) -> NewMessage:
     """Make one message of these documents.
 
     Its one UUID is the message id and, in upper case, the guid of the XML. Raises `UnreadableMessage` when the schema
@@ -30,7 +33,7 @@ def new_message(connector: Connector, kind: MessageType, documents: Sequence[Doc
             message_id=str(identity),
             sender=connector.transfer.dxp_id,
             receiver=connector.receiver,
-            created=connector.clock(),
+            created=created,
             message_type=kind.root,
             data=signed.xml,
         )

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from connector.audit import log
 from connector.audit.events import Entry, Event
+from connector.deeds import Deed
 from connector.errors import UnreadableMessage
 from connector.messages.catalogue import message_type
 from connector.messages.records import SourceKey
@@ -22,12 +24,15 @@ from connector.outbox import documents, queue
 from connector.outbox.queue import NewMessage
 from connector.outbox.revisions import Revision
 from connector.pipeline.entries import quarantined
+from connector.pipeline.leasing import held
 from connector.pipeline.packing import new_message, signed_entry
 from connector.pipeline.sorting import Draft, Sorted, sort
 from connector.pipeline.wiring import ACTOR, Collection, Connector
 from connector.sources import inbox, quarantine
 from connector.sources.quarantine import Held
+from connector.storage import leases
 from connector.storage.database import lock
+from connector.storage.leases import Lease
 
 PAGE = 1000
 """Records mapped at once."""
@@ -46,6 +51,7 @@ class Prepared:
 class _Batch:
     """What one commit holds."""
 
+    made_at: datetime
     messages: list[tuple[NewMessage, Sequence[Draft]]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     sound: set[tuple[SourceKey, str]] = field(default_factory=set)
@@ -55,42 +61,44 @@ class _Batch:
     """What the decisions rest on: the newest revision of each (message type, business key)."""
 
 
-class _Overtaken(Exception):
+class _Outdated(Exception):
     """A revision of the same key was made, or answered, meanwhile."""
 
 
 def prepare(connector: Connector, collection: Collection) -> Prepared:
     """Prepare every record that waits.
 
-    Raises `SourceUnreachable` when a lookup cannot be made and `SigningError` when the key cannot sign; what was
-    committed before stays, the rest keeps waiting.
+    While another process prepares the same collection, nothing is done. Raises `SourceUnreachable` when a lookup
+    cannot be made and `SigningError` when the key cannot sign; what was committed before stays, the rest keeps waiting.
     """
     total = Prepared()
-    while not connector.is_stopping():
-        try:
-            _run(connector, collection, total)
-        except _Overtaken:
-            continue
-        break
+    with held(connector, f"prepare {collection.name}", connector.collection_lease) as lease:
+        while lease is not None and not connector.is_stopping():
+            try:
+                _run(connector, collection, lease, total)
+            except _Outdated:
+                continue
+            break
     return total
 
 
-def _run(connector: Connector, collection: Collection, total: Prepared) -> None:
+def _run(connector: Connector, collection: Collection, lease: Lease, total: Prepared) -> None:
     """One way through all waiting records."""
     drafts: list[Draft] = []
     after, last = 0, False
     while not last and not connector.is_stopping():
         with connector.database.read() as connection:
+            now = connector.clock(connection)
             page = inbox.waiting(connection, collection.name, after=after, at_most=PAGE)
         after, last = (page[-1].id if page else after), len(page) < PAGE
-        found = sort(connector, collection, page) if page else Sorted()
+        found = sort(connector, collection, page, now=now) if page else Sorted()
         before = {draft.origin.record_id for draft in drafts}
         drafts, twins = _without_twins(drafts + found.drafts)
-        batch = _Batch(held=found.held + twins, sound=found.sound, judged=found.judged)
+        batch = _Batch(made_at=now, held=found.held + twins, sound=found.sound, judged=found.judged)
         drafts = _pack(connector, drafts, batch, everything=last)
         unfinished = {draft.origin.record_id for draft in drafts}
         batch.prepared = (before | {stored.id for stored in page}) - unfinished
-        _commit(connector, batch)
+        _commit(connector, batch, lease)
         total.documents += sum(len(inside) for _, inside in batch.messages)
         total.messages += len(batch.messages)
         total.quarantined += len(batch.held)
@@ -129,7 +137,7 @@ def _fill(connector: Connector, drafts: Sequence[Draft], batch: _Batch) -> None:
     """Make one message of the drafts; where it cannot be made, halve it until the draft at fault is alone."""
     try:
         kind = message_type(drafts[0].document.type)
-        message = new_message(connector, kind, [draft.document for draft in drafts])
+        message = new_message(connector, kind, [draft.document for draft in drafts], created=batch.made_at)
     except UnreadableMessage as error:
         if len(drafts) == 1:
             batch.held.append(_hold(drafts[0], "schema", error.cause))
@@ -141,14 +149,15 @@ def _fill(connector: Connector, drafts: Sequence[Draft], batch: _Batch) -> None:
         batch.messages.append((message, drafts))
 
 
-def _commit(connector: Connector, batch: _Batch) -> None:
+def _commit(connector: Connector, batch: _Batch, lease: Lease) -> None:
     drafts = [draft for _, inside in batch.messages for draft in inside]
     if not (drafts or batch.held or batch.sound or batch.prepared):
         return
-    with connector.database.write() as transaction:
+    with connector.database.write(Deed.PREPARE) as transaction:
         lock(transaction, "prepare")
+        now = connector.clock(transaction)
+        leases.extend(transaction, lease, now=now)
         _recheck(transaction, batch.judged | {_key(draft): draft.after for draft in drafts})
-        now = connector.clock()
         documents.add(transaction, [(draft.document, draft.origin) for draft in drafts])
         queue.add(transaction, [message for message, _ in batch.messages], now=now)
         over = batch.sound & quarantine.held_among(transaction, [key for key, _ in batch.sound])
@@ -160,12 +169,12 @@ def _commit(connector: Connector, batch: _Batch) -> None:
 
 
 def _recheck(transaction: Connection, judged: Mapping[tuple[str, str], Revision | None]) -> None:
-    """Raise `_Overtaken` unless the newest revisions are still those that everything was decided by."""
+    """Raise `_Outdated` unless the newest revisions are still those that everything was decided by."""
     for name in {name for name, _ in judged}:
         expected = {key: newest for (kind, key), newest in judged.items() if kind == name}
         newest = documents.newest_revisions(transaction, name, list(expected))
         if any(newest.get(key) != revision for key, revision in expected.items()):
-            raise _Overtaken
+            raise _Outdated
 
 
 def _key(draft: Draft) -> tuple[str, str]:

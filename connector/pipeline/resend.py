@@ -25,18 +25,22 @@ from sqlalchemy import Connection
 
 from connector.audit import log
 from connector.audit.events import Entry, Event
+from connector.deeds import Deed
 from connector.mapping.outcomes import Unmappable
 from connector.messages.catalogue import message_type
 from connector.messages.deliveries import DeliveryState, MessageId
 from connector.messages.receipts import CustomsStatus
 from connector.messages.records import SourceRecord
 from connector.outbox import documents, queries, queue
+from connector.outbox.attempts import identical_refusals
 from connector.outbox.queries import DocumentView, MessageView
 from connector.outbox.queue import NewMessage
+from connector.outbox.retry import IDENTICAL_REFUSALS
 from connector.pipeline.entries import status_changed
 from connector.pipeline.packing import new_message, signed_entry
 from connector.pipeline.wiring import Connector
 from connector.receipts import ledger
+from connector.receipts.queries import is_format_checked
 from connector.sources import inbox
 from connector.storage.database import lock
 
@@ -138,7 +142,9 @@ def _plan_message(  # noqa: PLR0911 - one return for each row of the table above
     if overtaken:
         text = f"{len(overtaken)} of its documents have a newer revision or another message; --split sends the others"
         return plan(Action.REFUSE, text)
-    if ledger.is_format_checked(connection, view.id):
+    if identical_refusals(connection, MessageId(view.id)) >= IDENTICAL_REFUSALS:
+        return plan(Action.REFUSE, f"customs refused it {IDENTICAL_REFUSALS} times in the same words; ask there first")
+    if is_format_checked(connection, view.id):
         return plan(Action.REFUSE, "customs' format check refused these very bytes; correct the rows, or use --split")
     return plan(Action.QUEUE, f"the same bytes are queued, with all of its {len(view.guids)} documents")
 
@@ -190,11 +196,11 @@ def _carry_out(connector: Connector, plan: Plan, reason: str, actor: str) -> Pla
     if plan.record is not None:
         return _revise(connector, plan, plan.record, reason, actor)
     singles = _singles(connector, plan) if plan.action is Action.SPLIT else []
-    with connector.database.write() as transaction:
+    with connector.database.write(Deed.RESEND) as transaction:
         lock(transaction, "prepare")  # no revision is made, and no receipt taken, between the check and the deed
         if not _still_holds(transaction, plan):
             return _changed(plan)
-        now = connector.clock()
+        now = connector.clock(transaction)
         message_id = MessageId(plan.id)
         info = f"{plan.action} by {actor}: {reason}"
         if plan.action is Action.ASK:
@@ -217,8 +223,9 @@ def _carry_out(connector: Connector, plan: Plan, reason: str, actor: str) -> Pla
 def _singles(connector: Connector, plan: Plan) -> list[NewMessage]:
     """Each document of a message alone in a new one."""
     with connector.database.read() as connection:
+        now = connector.clock(connection)
         inside = documents.load(connection, plan.guids)
-    return [new_message(connector, message_type(document.type), [document]) for document in inside]
+    return [new_message(connector, message_type(document.type), [document], created=now) for document in inside]
 
 
 def _still_holds(transaction: Connection, plan: Plan) -> bool:
@@ -231,9 +238,9 @@ def _still_holds(transaction: Connection, plan: Plan) -> bool:
 
 
 def _revise(connector: Connector, plan: Plan, record: SourceRecord, reason: str, actor: str) -> Plan:
-    with connector.database.write() as transaction:
+    with connector.database.write(Deed.REVISE) as transaction:
         lock(transaction, f"collect {record.key.collection}")
-        now = connector.clock()
+        now = connector.clock(transaction)
         if not inbox.store(transaction, [record], now=now):
             inbox.wait_again(transaction, [record.key])
         log.append(transaction, [_entry(plan, reason)], actor=actor, time=now)

@@ -53,11 +53,10 @@ class Sorted:
     """(message type, business key) of what waits for an answer -> the newest revision, still unanswered."""
 
 
-def sort(connector: Connector, collection: Collection, page: Sequence[StoredRecord]) -> Sorted:
+def sort(connector: Connector, collection: Collection, page: Sequence[StoredRecord], *, now: datetime) -> Sorted:
     """Map and judge the records of a page. Raises `SourceUnreachable` when a lookup cannot be made."""
     result = Sorted()
     lookups = collection.source.look_up(collection.lookups, [stored.record for stored in page])
-    now = connector.clock()
     for mapping in collection.mappings:
         outcomes = [(stored, mapping.apply(stored.record, lookups)) for stored in page]
         keys = [outcome.business_key for _, outcome in outcomes if isinstance(outcome, Mapped)]

@@ -7,22 +7,28 @@ never stops the others.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from connector.audit import log
 from connector.audit.events import Entry, Event
+from connector.deeds import Deed
 from connector.errors import UnreadableMessage
 from connector.messages.envelope import unseal
 from connector.messages.records import rfc3339
 from connector.outbox import queue
+from connector.pipeline.calling import breaking
 from connector.pipeline.entries import status_changed
+from connector.pipeline.leasing import held
 from connector.pipeline.wiring import ACTOR, Connector
 from connector.receipts import ledger
 from connector.receipts.ledger import FetchedEnvelope, StatusChange, Taken
 from connector.receipts.parse import Parsed, read_receipts
 from connector.sources import inbox, quarantine
+from connector.storage import leases
 from connector.storage.database import lock
+from connector.storage.leases import Lease
 from connector.transport.interface import FetchedReceipt
 
 PAGE = 50
@@ -42,18 +48,28 @@ class Received:
 
 
 def take_receipts(connector: Connector) -> Received:
-    """Take everything there is. Raises `CustomsUnreachable`; pages committed before stay."""
+    """Take everything there is, unless another process is doing so.
+
+    Raises `CustomsUnreachable`; pages committed before stay.
+    """
     total = Received()
-    more = True
-    while more and not connector.is_stopping():
-        with connector.database.read() as connection:
-            cursor = ledger.read_cursor(connection, connector.endpoint)
-        page = connector.customs.fetch_receipts(cursor, PAGE)
-        envelopes = [_read(fetched, connector.transfer.dxp_id) for fetched in page.receipts]
-        if envelopes:
-            _commit(connector, cursor, envelopes, total)
-        more = page.more and bool(envelopes)
+    with held(connector, f"receipts {connector.endpoint}", connector.lease) as lease:
+        more = lease is not None
+        while lease is not None and more and not connector.is_stopping():
+            more = _take_page(connector, lease, total)
     return total
+
+
+def _take_page(connector: Connector, lease: Lease, total: Received) -> bool:
+    """Take one page; whether there is more."""
+    with connector.database.read() as connection:
+        cursor = ledger.read_cursor(connection, connector.endpoint)
+    with breaking(connector, connector.endpoint):
+        page = connector.customs.fetch_receipts(cursor, PAGE)
+    envelopes = [_read(fetched, connector.transfer.dxp_id) for fetched in page.receipts]
+    if envelopes:
+        _commit(connector, lease, envelopes, total)
+    return page.more and bool(envelopes)
 
 
 def _read(fetched: FetchedReceipt, dxp_id: str) -> FetchedEnvelope:
@@ -71,27 +87,27 @@ def _read(fetched: FetchedReceipt, dxp_id: str) -> FetchedEnvelope:
     )
 
 
-def _commit(connector: Connector, cursor: int, envelopes: list[FetchedEnvelope], total: Received) -> None:
-    with connector.database.write() as transaction:
+def _commit(connector: Connector, lease: Lease, envelopes: list[FetchedEnvelope], total: Received) -> None:
+    with connector.database.write(Deed.TAKE_RECEIPTS) as transaction:
         lock(transaction, "prepare")  # no record starts to wait for an answer while that answer is being taken
-        now = connector.clock()
+        now = connector.clock(transaction)
+        leases.extend(transaction, lease, now=now)
         taken = ledger.take(transaction, connector.endpoint, envelopes, now=now)
-        moved = _move_messages(connector, transaction, taken)
+        moved = _move_messages(transaction, taken, now)
         changes = ledger.refold(transaction, [owner for one in taken for owner in one.owners])
         entries = _unreadable_entries(envelopes) + [_taken_entry(one) for one in taken]
         entries += [status_changed(change) for change in changes]
         entries += moved
         _retry_held(transaction, changes)
-        ledger.move_cursor(transaction, connector.endpoint, max(cursor, *(one.sequence for one in envelopes)))
+        ledger.move_cursor(transaction, connector.endpoint, envelopes[-1].sequence)
         log.append(transaction, entries, actor=ACTOR, time=now)
     total.receipts += len(taken)
     total.unreadable += sum(bool(envelope.problem) for envelope in envelopes)
     total.rejected += sum(change.standing.status.may_be_declared_again for change in changes)
 
 
-def _move_messages(connector: Connector, transaction: Connection, taken: list[Taken]) -> list[Entry]:
+def _move_messages(transaction: Connection, taken: list[Taken], now: datetime) -> list[Entry]:
     """A receipt proves that its message arrived; a format check (CEB900) refuses its message as a whole."""
-    now = connector.clock()
     entries: list[Entry] = []
     for one in taken:
         if one.receipt.message_id is not None:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
+from sqlalchemy import Connection
+
 from connector.mapping.engine import DocumentMapping
 from connector.messages.builder import Transfer
+from connector.outbox.breaker import BreakerPolicy
 from connector.outbox.retry import RetryPolicy
 from connector.signing.signer import Signer
 from connector.sources.interface import RecordSource
@@ -42,16 +45,23 @@ class Connector:
     collections: tuple[Collection, ...]
     signer: Signer
     customs: Customs
+    submit_endpoint: str
+    """Where messages go; the name of its circuit breaker."""
     endpoint: str
-    """Name of the receipt stream, for its cursor."""
+    """Where receipts and answers come from; the name of its circuit breaker and of the receipt stream's cursor."""
+    answers_questions: bool
+    """Whether customs can be asked about a message."""
     transfer: Transfer
     receiver: str
     """DXP account that receives our messages."""
     policy: RetryPolicy
+    breaker_policy: BreakerPolicy
     lease: timedelta
-    """How long a claimed message is ours; longer than a call can take."""
-    clock: Callable[[], datetime]
-    """The time now, UTC."""
+    """How long a claimed message or the receipt stream is ours; longer than a call can take."""
+    collection_lease: timedelta
+    """How long a collection is ours; longer than reading and mapping one page takes."""
+    clock: Callable[[Connection], datetime]
+    """The time now, UTC, by the database: processes on several hosts have one clock."""
     random: Random
     is_stopping: Callable[[], bool]
     """Whether no new work may be begun."""

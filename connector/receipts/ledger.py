@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from connector.messages.deliveries import DeliveryState
 from connector.messages.receipts import CustomsStatus, Receipt
@@ -142,11 +142,6 @@ def refold(transaction: Connection, owners: Iterable[Owner]) -> list[StatusChang
     return changes
 
 
-def is_format_checked(connection: Connection, message_id: str) -> bool:
-    """Whether a format check (CEB900) has refused this message."""
-    return bool(connection.execute(select(RECEIPTS.c.digest).where(RECEIPTS.c.message_id == message_id)).first())
-
-
 def owners_in(connection: Connection, message_id: str) -> tuple[Owner, ...]:
     """The revisions a message carries, in order."""
     query = (
@@ -156,35 +151,6 @@ def owners_in(connection: Connection, message_id: str) -> tuple[Owner, ...]:
         .order_by(MESSAGE_DOCUMENTS.c.position)
     )
     return tuple(_owner(row) for row in connection.execute(query))
-
-
-def receipts_of(connection: Connection, guid: str) -> list[Any]:
-    """The receipts of a revision in the order customs gave them: rows of the receipt table."""
-    own = select(RECEIPTS).where(RECEIPTS.c.document_guid == guid)
-    carriers = select(MESSAGE_DOCUMENTS.c.message_id).where(MESSAGE_DOCUMENTS.c.guid == guid)
-    of_messages = select(RECEIPTS).where(RECEIPTS.c.document_guid.is_(None), RECEIPTS.c.message_id.in_(carriers))
-    rows = [*connection.execute(own), *connection.execute(of_messages)]
-    return sorted(rows, key=lambda row: (row.time, row.sequence))
-
-
-def unmatched(connection: Connection) -> list[Any]:
-    """Receipts that belong to nothing of ours: rows of the receipt table, oldest first."""
-    ours = select(MESSAGE_DOCUMENTS.c.message_id)
-    query = (
-        select(RECEIPTS)
-        .where(
-            RECEIPTS.c.document_guid.is_(None),
-            RECEIPTS.c.message_id.is_(None) | RECEIPTS.c.message_id.not_in(ours),
-        )
-        .order_by(RECEIPTS.c.received_at, RECEIPTS.c.digest)
-    )
-    return list(connection.execute(query))
-
-
-def count_unreadable(connection: Connection) -> int:
-    """How many envelopes are kept of which something could not be read."""
-    query = select(func.count()).select_from(RECEIPT_ENVELOPES).where(RECEIPT_ENVELOPES.c.problem != "")
-    return connection.execute(query).scalar_one()
 
 
 def _known_envelopes(connection: Connection, endpoint: str, sequences: list[int]) -> set[int]:

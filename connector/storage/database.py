@@ -4,12 +4,14 @@ SQLite runs with a write-ahead log that is synced at every commit, and a writer 
 transaction that first reads and then asks for the lock fails at once under load, whatever the time-out
 (https://www.sqlite.org/rescode.html#busy_snapshot)::
 
-    with database.write() as transaction:
+    with database.write(Deed.COLLECT) as transaction:
         transaction.execute(...)          # committed at the end of the block, rolled back by any exception
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,11 +19,23 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+)
 
-from connector.errors import ConfigurationError, DatabaseUnreachable
+from connector.deeds import Deed, Watch, unwatched
+from connector.errors import ConfigurationError, DatabaseUnreachable, InstanceLocked
+from connector.storage import sqlite_build
 
 _WRITER = "connector_writer"
+
+_POOL: dict[str, Any] = {"pool_size": 24, "max_overflow": 0}
+"""Connections at once, opened when first needed: one for each worker, one for each other part of the daemon."""
 
 _STATEMENTS_KEPT = 16
 """Prepared statements that a connection to SQLite keeps. Lists of keys make long ones that seldom come again; the
@@ -31,8 +45,9 @@ driver would keep 128 of them."""
 class Database:
     """Our own records. Safe to share between threads; each block has a connection of its own."""
 
-    def __init__(self, url: str, password: str | None = None) -> None:
+    def __init__(self, url: str, password: str | None = None, *, watch: Watch = unwatched) -> None:
         self._engine = _engine(url, password)
+        self._watch = watch
         # PostgreSQL's own level shows each statement another state.
         options = {"isolation_level": "REPEATABLE READ"} if self.is_postgresql else {}
         self._reader = self._engine.execution_options(**options)
@@ -48,6 +63,11 @@ class Database:
         return self._engine.url.render_as_string(hide_password=True)
 
     @property
+    def warning(self) -> str:
+        """What is wrong with the program that keeps it, in words; empty when nothing is."""
+        return "" if self.is_postgresql else sqlite_build.warning()
+
+    @property
     def is_missing(self) -> bool:
         """A SQLite file that does not exist, and that connecting would make."""
         file = self._engine.url.database
@@ -60,11 +80,27 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, deed: Deed) -> Iterator[Connection]:
         """One transaction: all of the block or nothing of it. Raises `DatabaseUnreachable`."""
         writer = self._engine.execution_options(**{_WRITER: True})
         with self._translated(), writer.begin() as transaction:
             yield transaction
+            self._watch(deed, "before")
+        self._watch(deed, "after")
+
+    @contextmanager
+    def held_alone(self) -> Iterator[bool]:
+        """Be the only one that works on a SQLite file, as long as the block lasts; True when that is so.
+
+        PostgreSQL serves many, and leases keep them apart: False. Raises `InstanceLocked` when another has the file.
+        The operating system gives the lock back when a process ends, however it ends.
+        """
+        file = self._engine.url.database
+        if self.is_postgresql or file in {None, "", ":memory:"}:
+            yield False
+            return
+        with _locked(Path(f"{file}.lock")):
+            yield True
 
     def close(self) -> None:
         """Give all connections back."""
@@ -74,8 +110,9 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except DatabaseError as error:
-            if type(error) not in {DatabaseError, OperationalError} or "no such table" in str(error.orig):
+        except (DatabaseError, InterfaceError) as error:
+            ours = type(error) not in {DatabaseError, OperationalError, InterfaceError}
+            if ours or "no such table" in str(error.orig):
                 raise  # a fault of the statement, not of the database
             raise DatabaseUnreachable(
                 f"{self.address}: {_first_line(error)}",
@@ -99,6 +136,31 @@ def lock(transaction: Connection, name: str) -> None:
         transaction.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
 
 
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Lock a file of its own: closing any handle of the database file would drop the locks that SQLite holds on it."""
+    try:
+        file = path.open("a+", encoding="ascii")
+    except OSError as error:
+        raise DatabaseUnreachable(
+            f"{path}: {error.strerror}", effect="nothing was started", remedy="make its folder writable"
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise InstanceLocked(
+                f"process {file.read().strip() or '?'} already works on {path.with_suffix('')}",
+                effect="nothing was started",
+                remedy="end that process first, or keep our records in PostgreSQL, where several may work at once",
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
 def _engine(url: str, password: str | None) -> Engine:
     try:
         parsed = make_url(url)
@@ -112,9 +174,11 @@ def _engine(url: str, password: str | None) -> Engine:
             )
         if parsed.get_backend_name() == "sqlite":
             _require_folder(parsed.database)
-            engine = create_engine(parsed, connect_args={"cached_statements": _STATEMENTS_KEPT})
+            engine = create_engine(
+                parsed, module=sqlite_build.DRIVER, connect_args={"cached_statements": _STATEMENTS_KEPT}, **_POOL
+            )
         else:
-            engine = create_engine(parsed)
+            engine = create_engine(parsed, **_POOL)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigurationError(
             f"[database] url: {error}",

@@ -59,6 +59,8 @@ class MessageRow(SQLModel, table=True):
     digest: str
     """SHA-256 of the signed bytes."""
     created_at: datetime = Field(sa_column=Column(UtcTime, nullable=False))
+    queued_at: datetime = Field(sa_column=Column(UtcTime, nullable=False))
+    """When it was made, or an operator last had it sent again."""
     state: str
     state_since: datetime = Field(sa_column=Column(UtcTime, nullable=False))
     info: str = Field(sa_column=Column(Text, nullable=False))
@@ -116,7 +118,8 @@ class AttemptRow(SQLModel, table=True):
     ended_at: datetime | None = Field(default=None, sa_column=Column(UtcTime, nullable=True))
     """None: the process ended before it knew."""
     outcome: str
-    """Empty while under way; then taken_in, refused, not_sent, in_doubt, known, not_known, unanswered, abandoned."""
+    """Empty while under way; then taken_in, refused, not_sent, withdrawn, in_doubt, known, not_known, unanswered or
+    abandoned."""
     info: str = Field(sa_column=Column(Text, nullable=False))
     response: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     """The raw answer, kept whether or not it could be read."""

@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from sqlalchemy import Connection, inspect, text
 
+from connector.deeds import Deed
 from connector.errors import SchemaVersionError
 from connector.storage.database import Database, lock
 
@@ -22,7 +23,7 @@ def upgrade(database: Database) -> str:
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
-    with database.write() as transaction:
+    with database.write(Deed.UPGRADE) as transaction:
         lock(transaction, "schema")
         _refuse_newer(current(transaction))
         config.attributes["connection"] = transaction

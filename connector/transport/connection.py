@@ -9,7 +9,7 @@ closed it; if the peer closes it at that very moment, the request is unanswered,
 proxies of the environment are not used, and a response larger than the parser reads is cut::
 
     endpoint = Endpoint("https://customs.example/receive", headers={"Content-Type": "text/xml"}, deadline_seconds=30)
-    match endpoint.post(body):
+    match endpoint.post(Deed.SUBMIT, body):
         case Reply(status=status, body=raw): ...
         case Unsent(info=info): ...
         case Unanswered(raw=raw, info=info): ...
@@ -21,20 +21,21 @@ import io
 import selectors
 import socket
 import ssl
-import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
-from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
+from connector.deeds import Deed, Moment, Watch, unwatched
 from connector.errors import ConfigurationError
 from connector.messages.parser import SIZE_LIMIT
+from connector.transport.dialling import Deadline, dial
 from connector.transport.tls import tls_context
 
 IDLE_SECONDS = 4.0
@@ -50,6 +51,8 @@ class Reply:
 
     status: int
     body: bytes
+    retry_after: str = ""
+    """The header Retry-After as it stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,13 @@ class Unsent:
     """No byte of the request left us."""
 
     info: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withheld:
+    """No byte of the request left us: when it should have, its guard said no."""
+
+    info: str = "nothing was sent: meanwhile it was no longer ours to send"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,23 +78,16 @@ class Unanswered:
     info: str
 
 
-Exchange: TypeAlias = Reply | Unsent | Unanswered
+Exchange: TypeAlias = Reply | Unsent | Withheld | Unanswered
 """What one POST came to."""
 
+Guard: TypeAlias = Callable[[float], bool]
+"""Asked just before the first byte leaves: whether we may still send, given the seconds that the call may yet take."""
 
-class Deadline:
-    """A moment that every step of one call has to keep, by the monotonic clock."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Seconds left, above 0. Raises `TimeoutError` when there are none."""
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError(f"the deadline of {self._seconds:g} s has passed")
-        return left
+def always(_seconds: float) -> bool:
+    """No guard."""
+    return True
 
 
 class Endpoint:
@@ -101,6 +104,7 @@ class Endpoint:
         deadline_seconds: float,
         tls: ssl.SSLContext | None = None,
         idle_seconds: float = IDLE_SECONDS,
+        watch: Watch = unwatched,
     ) -> None:
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -120,13 +124,15 @@ class Endpoint:
         self._tls = (tls or tls_context()) if secure else None
         self._seconds = deadline_seconds
         self._idle_seconds = idle_seconds
+        self._watch = watch
         self._idle: deque[_Connection] = deque()
         weakref.finalize(self, _close_all, self._idle)
 
-    def post(self, body: bytes) -> Exchange:
+    def post(self, deed: Deed, body: bytes, may_send: Guard = always) -> Exchange:
         """Send the bytes once and wait for the whole response, all within the deadline.
 
-        Never raises for what the network or the peer does.
+        Never raises for what the network or the peer does; only what ``may_send`` raises comes through, and then
+        nothing was sent.
         """
         deadline = Deadline(self._seconds)
         request = b"%s%d\r\n\r\n%s" % (self._head, len(body), body)
@@ -134,14 +140,24 @@ class Endpoint:
             connection = self._idle.pop()
         except IndexError:
             connection = _Connection(self._host, self._port, self._tls, self._idle_seconds)
+        call = _Call(request=request, deadline=deadline, may_send=may_send, watch=partial(self._watch, deed))
         try:
-            return connection.exchange(request, deadline)
+            return connection.exchange(call)
         finally:
             self._idle.append(connection)
 
     def close(self) -> None:
         """Close the connections kept alive; the next call opens a new one."""
         _close_all(self._idle)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    request: bytes
+    """Head and body."""
+    deadline: Deadline
+    may_send: Guard
+    watch: Callable[[Moment], None]
 
 
 class _Connection:
@@ -155,15 +171,17 @@ class _Connection:
         self._socket: socket.socket | None = None
         self._used_at = 0.0
 
-    def exchange(self, request: bytes, deadline: Deadline) -> Exchange:
+    def exchange(self, call: _Call) -> Exchange:
         where = f"{self._host}:{self._port}"
-        self._deadline = deadline
+        self._deadline = call.deadline
         self._sent = False
         self._received = bytearray()
         keep = False
         try:
             connected = self._open()
-            self._send(connected, request)
+            if not call.may_send(call.deadline.left()):
+                return Withheld()
+            self._send(connected, call)
             reply, keep = self._receive()
         except (OSError, HTTPException, ValueError) as error:
             if not self._sent:
@@ -192,26 +210,8 @@ class _Connection:
         if self._socket is not None and (idle > self._idle_seconds or _readable(self._socket)):
             self.close()
         if self._socket is None:
-            self._socket = self._secure(self._dial())
+            self._socket = self._secure(dial(self._host, self._port, self._deadline))
         return self._socket
-
-    def _dial(self) -> socket.socket:
-        """Connect to the first address that answers; each gets an equal share of the time left."""
-        addresses = _resolve(self._host, self._port, self._deadline)
-        while True:
-            share = self._deadline.left() / len(addresses)
-            family, kind, protocol, _, address = addresses.pop(0)
-            dialled = socket.socket(family, kind, protocol)
-            try:
-                dialled.settimeout(share)
-                dialled.connect(address)
-                dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except OSError:
-                dialled.close()
-                if not addresses:
-                    raise
-            else:
-                return dialled
 
     def _secure(self, dialled: socket.socket) -> socket.socket:
         if self._tls is None:
@@ -223,12 +223,14 @@ class _Connection:
             dialled.close()
             raise
 
-    def _send(self, connected: socket.socket, request: bytes) -> None:
-        rest = memoryview(request)
+    def _send(self, connected: socket.socket, call: _Call) -> None:
+        call.watch("before")
+        rest = memoryview(call.request)
         while rest:
             connected.settimeout(self._deadline.left())
             self._sent = True  # from here on, whatever happens, customs may have the request
             rest = rest[connected.send(rest[:_PIECE]) :]
+        call.watch("after")
 
     def _receive(self) -> tuple[Reply, bool]:
         """The whole response, and whether the connection may be used again."""
@@ -244,7 +246,8 @@ class _Connection:
                 raise HTTPException(f"the response ends {response.length} bytes early")
             # After any other status more may follow that would pass for the answer to the next request.
             keep = response.status == HTTPStatus.OK and not response.will_close
-            return Reply(status=response.status, body=bytes(self._received)), keep
+            retry_after = response.headers.get("Retry-After", "")
+            return Reply(status=response.status, body=bytes(self._received), retry_after=retry_after), keep
         finally:
             response.close()
 
@@ -274,23 +277,3 @@ def _readable(connected: socket.socket) -> bool:
 def _close_all(connections: deque[_Connection]) -> None:
     while connections:
         connections.popleft().close()
-
-
-def _resolve(host: str, port: int, deadline: Deadline) -> list[Any]:
-    """Addresses of a host. The resolver takes no time-out, so it is left behind in its thread when time runs out."""
-    found: SimpleQueue[list[Any] | Exception] = SimpleQueue()
-
-    def ask() -> None:
-        try:
-            found.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-        except (OSError, UnicodeError) as error:
-            found.put(error)
-
-    threading.Thread(target=ask, name=f"resolve {host}", daemon=True).start()
-    try:
-        addresses = found.get(timeout=deadline.left())
-    except Empty:
-        raise TimeoutError(f"the name {host} was not resolved in time") from None
-    if isinstance(addresses, Exception):
-        raise addresses
-    return addresses

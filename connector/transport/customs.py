@@ -9,16 +9,17 @@ A submission is frozen first: the bytes are stored, and every attempt sends thos
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import cached_property
 from itertools import pairwise
 
 from connector.config import CustomsSettings
+from connector.deeds import Deed, Watch, unwatched
 from connector.errors import CustomsUnreachable
-from connector.messages.deliveries import Answer, Finding, InDoubt, Known, MessageId, NotKnown, NotSent
-from connector.transport.connection import Endpoint, Reply, Unanswered, Unsent
+from connector.messages.deliveries import Answer, Finding, InDoubt, Known, MessageId, NotKnown, NotSent, Withdrawn
+from connector.transport.connection import Endpoint, Guard, Reply, Unanswered, Unsent, Withheld, always
 from connector.transport.interface import FetchedReceipt, ReceiptPage
-from connector.transport.replies import read_answer
+from connector.transport.replies import read_answer, read_retry_after
 from connector.transport.soap import HEADERS, SoapService, unusable
 from connector.transport.tls import tls_context
 
@@ -29,7 +30,7 @@ class SoapCustoms:
     Threads may share it. Raises `ConfigurationError` when a certificate or key of the settings cannot be used.
     """
 
-    def __init__(self, settings: CustomsSettings, dxp_id: str) -> None:
+    def __init__(self, settings: CustomsSettings, dxp_id: str, *, watch: Watch = unwatched) -> None:
         self._dxp_id = dxp_id
         urls = [settings.submit_url, *([settings.receipts_url] if settings.receipts_url else [])]
         tls = None
@@ -40,20 +41,23 @@ class SoapCustoms:
                 key_file=settings.client_key_file,
             )
         self._endpoints = [
-            Endpoint(url, headers=HEADERS, deadline_seconds=settings.deadline_seconds, tls=tls) for url in urls
+            Endpoint(url, headers=HEADERS, deadline_seconds=settings.deadline_seconds, tls=tls, watch=watch)
+            for url in urls
         ]
 
     def freeze(self, envelope: bytes) -> bytes:
         """The SOAP request around a DxpMsg (UTF-8); it holds the envelope's very text."""
         return self._submission.write("receive", content=envelope.decode())
 
-    def submit(self, body: bytes) -> Answer:
-        """Post a frozen body as it is, once, and read the answer. Never raises."""
-        match self._endpoints[0].post(body):
-            case Reply(status=status, body=raw):
-                return read_answer(status, raw)
+    def submit(self, body: bytes, may_send: Guard = always) -> Answer:
+        """Post a frozen body as it is, once, and read the answer. Raises only what ``may_send`` raises."""
+        match self._endpoints[0].post(Deed.SUBMIT, body, may_send):
+            case Reply(status=status, body=raw, retry_after=retry_after):
+                return read_answer(status, raw, read_retry_after(retry_after, datetime.now(UTC)))
             case Unsent(info=info):
                 return NotSent(info=info)
+            case Withheld(info=info):
+                return Withdrawn(info=info)
             case Unanswered(raw=raw, info=info):
                 return InDoubt(raw=raw, info=info)
 

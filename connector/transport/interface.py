@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,8 +33,11 @@ class Customs(Protocol):
     def freeze(self, envelope: bytes) -> bytes:
         """The request body around a DxpMsg. It is stored, and every attempt sends these very bytes."""
 
-    def submit(self, body: bytes) -> Answer:
-        """Send a frozen body once, within one total deadline. Never raises for what the network or customs does."""
+    def submit(self, body: bytes, may_send: Callable[[float], bool]) -> Answer:
+        """Send a frozen body once, within one total deadline. Never raises for what the network or customs does.
+
+        may_send: asked just before the first byte leaves, with the seconds that the call may yet take; False stops it.
+        """
 
     def find_message(self, message_id: MessageId) -> Finding:
         """Ask whether customs holds a message (queryMessage). Raises `CustomsUnreachable`."""

@@ -10,6 +10,9 @@ document of ``jkfResult`` records.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from connector.errors import UnreadableMessage
@@ -19,6 +22,8 @@ from connector.messages.parser import Element, parse
 _SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 _RESPONSE = "{http://ws.newyork.zjport.gov.cn/}receiveResponse"
 FAULT = f"{{{_SOAP}}}Fault"
+
+_MOST_SECONDS = 10**9
 
 TAKEN_IN = "1"
 REFUSED = "2"
@@ -35,11 +40,31 @@ def payload(raw: bytes) -> Element:
     return body[0]
 
 
-def read_answer(status: int, raw: bytes) -> Answer:
+def read_answer(status: int, raw: bytes, retry_after: timedelta | None = None) -> Answer:
     """What a response to ``receive`` means; never raises.
 
-    status: of HTTP; raw: the whole response body.
+    status: of HTTP; raw: the whole response body; retry_after: how long it asks us to stay away.
     """
+    answer = _read_answer(status, raw)
+    return replace(answer, retry_after=retry_after) if isinstance(answer, InDoubt) else answer
+
+
+def read_retry_after(value: str, now: datetime) -> timedelta | None:
+    """How long an HTTP Retry-After asks us to stay away (RFC 9110, 10.2.3): seconds, or a date; None when unreadable.
+
+    >>> read_retry_after("120", datetime.now(UTC))
+    datetime.timedelta(seconds=120)
+    """
+    if value.isascii() and value.isdecimal():
+        return timedelta(seconds=min(int(value), _MOST_SECONDS))
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(until.replace(tzinfo=until.tzinfo or UTC) - now, timedelta())
+
+
+def _read_answer(status: int, raw: bytes) -> Answer:
     try:
         element = payload(raw)
         if element.tag == FAULT:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from importlib.resources import files
 from io import BytesIO
@@ -22,14 +23,16 @@ import zeep
 from lxml import etree
 from zeep.exceptions import Error as ZeepError
 
+from connector.deeds import Deed
 from connector.errors import CustomsUnreachable, UnreadableMessage
 from connector.messages.parser import Element, parse
 from connector.transport.connection import Endpoint, Reply
-from connector.transport.replies import FAULT, fault_text, payload
+from connector.transport.replies import FAULT, fault_text, payload, read_retry_after
 
 HEADERS = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""', "User-Agent": "customs-warehouse-connector"}
 """HTTP headers of every SOAP 1.1 request; the operations of both services have an empty action."""
 
+_DEEDS = {"queryMessage": Deed.ASK, "fetchReceipts": Deed.FETCH}
 _SETTINGS = zeep.Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True)
 
 
@@ -85,21 +88,24 @@ class _CheckedTransport(zeep.Transport):
 
     def post_xml(self, _address: str, envelope: Element, _headers: Mapping[str, str]) -> _CheckedReply:
         """Post a request of zeep's; only a valid reply of the same operation gets through."""
-        exchange = self._endpoint.post(_serialized(envelope))
+        operation = envelope[-1][0]
+        exchange = self._endpoint.post(_DEEDS[etree.QName(operation).localname], _serialized(envelope))
         if not isinstance(exchange, Reply):
             raise CustomsUnreachable(
                 exchange.info,
                 effect="nothing was read from customs; it is asked again later",
                 remedy="check the network and [customs] receipts_url",
             )
-        self._check(exchange, f"{envelope[-1][0].tag}Response")
+        self._check(exchange, f"{operation.tag}Response")
         return _CheckedReply(content=exchange.body)
 
     def _check(self, reply: Reply, expected: str) -> None:
         try:
             element = payload(reply.body)
         except UnreadableMessage as error:
-            raise unusable(f"HTTP status {reply.status}: {error.cause}") from None
+            failure = unusable(f"HTTP status {reply.status}: {error.cause}")
+            failure.retry_after = read_retry_after(reply.retry_after, datetime.now(UTC))
+            raise failure from None
         if element.tag == FAULT:
             raise unusable(fault_text(element))
         if reply.status != HTTPStatus.OK or element.tag != expected:

@@ -21,6 +21,7 @@ from sqlmodel import SQLModel
 
 from connector.bootstrap import build_connector, unchecked_database
 from connector.config import load
+from connector.deeds import Deed, Watch, unwatched
 from connector.demo.enterprise import build
 from connector.messages.builder import Transfer, build_message
 from connector.messages.catalogue import message_type
@@ -229,7 +230,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         schema.upgrade(opened)
     else:
         opened = Database(request.getfixturevalue("migrated_url"))
-        with opened.write() as transaction:
+        with opened.write(Deed.PREPARE) as transaction:
             transaction.execute(text("SET LOCAL session_replication_role = replica"))  # past guards and foreign keys
             for table in SQLModel.metadata.sorted_tables:
                 transaction.execute(table.delete())
@@ -264,7 +265,7 @@ def keep(database: Database) -> Callable[..., list[Document]]:
             key=SourceKey(collection="returns", key=f"{kind} {numbers[0]} {revision}"), changed_at=at, row={}
         )
         found = {"waybill": "", "export_list": ""} | origin
-        with database.write() as transaction:
+        with database.write(Deed.PREPARE) as transaction:
             inbox.store(transaction, [record], now=at)
             record_id = inbox.waiting(transaction, "returns", after=0, at_most=10_000)[-1].id
             about = Origin(record_id=record_id, mapping="m 1", mapping_digest="", **found)
@@ -300,7 +301,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
 def enterprise(built: Callable[[int], Path], tmp_path: Path) -> Callable[..., Connector]:
     """Wires a connector to a copy of a sample enterprise: ``enterprise(60, port, name)``; one copy a name."""
 
-    def wire(returns: int = 60, port: int = SAMPLE_PORT, name: str = "enterprise") -> Connector:
+    def wire(
+        returns: int = 60, port: int = SAMPLE_PORT, name: str = "enterprise", watch: Watch = unwatched
+    ) -> Connector:
         folder = tmp_path / name
         if not folder.exists():
             shutil.copytree(built(returns), folder)
@@ -309,7 +312,7 @@ def enterprise(built: Callable[[int], Path], tmp_path: Path) -> Callable[..., Co
                 (folder / file).write_text(text, "utf-8")
         settings = load(folder / "connector.toml")
         schema.upgrade(unchecked_database(settings))
-        return build_connector(settings)
+        return build_connector(settings, watch=watch)
 
     return wire
 

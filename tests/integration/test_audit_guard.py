@@ -11,6 +11,7 @@ from sqlmodel import SQLModel
 
 from connector.audit import log, queries
 from connector.audit.events import Entry, Event, Recorded
+from connector.deeds import Deed
 from connector.errors import DatabaseUnreachable
 from connector.storage import schema
 from connector.storage.audit import ACTORS, AUDIT_ENTRIES
@@ -56,7 +57,7 @@ ONLY_POSTGRESQL = {"truncate", "truncate with all that refers to it", "merge", "
 @pytest.fixture
 def guarded(database: Database) -> Database:
     """A database with three entries."""
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         entries = [Entry(event=Event.COLLECTED, source_key=f"returns/{number}") for number in range(3)]
         log.append(transaction, entries, actor="connector", time=NOW)
     return database
@@ -78,7 +79,7 @@ def fallen_to(database: Database) -> list[str]:
     fallen: list[str] = []
     for name, statement in attacks_on(database).items():
         try:
-            with database.write() as transaction:
+            with database.write(Deed.PREPARE) as transaction:
                 transaction.execute(text(statement))
             fallen.append(name)
         except (DBAPIError, DatabaseUnreachable):
@@ -100,13 +101,13 @@ def test_log_stays_as_it_is_when_it_is_attacked_after_another_upgrade(guarded: D
 
 def test_log_takes_entries_after_attacks(guarded: Database) -> None:
     fallen_to(guarded)
-    with guarded.write() as transaction:
+    with guarded.write(Deed.PREPARE) as transaction:
         log.append(transaction, [Entry(event=Event.MAPPED)], actor="connector", time=NOW)
     assert [one.sequence for one in recorded(guarded)] == [1, 2, 3, 4]
 
 
 def test_name_of_an_actor_can_be_erased_and_the_entries_stay(guarded: Database) -> None:
-    with guarded.write() as transaction:
+    with guarded.write(Deed.PREPARE) as transaction:
         transaction.execute(ACTORS.update().values(name="erased"))
     assert {one.actor for one in recorded(guarded)} == {"erased"}
 
@@ -115,12 +116,12 @@ def test_every_statement_is_refused_by_the_guard_and_by_nothing_else(database_ur
     """The proof that the other tests can fail: the same tables without triggers."""
     database = Database(database_url)
     for name, statement in attacks_on(database).items():
-        with database.write() as transaction:
+        with database.write(Deed.PREPARE) as transaction:
             SQLModel.metadata.drop_all(transaction)
             SQLModel.metadata.create_all(transaction)
             log.append(transaction, [Entry(event=Event.MAPPED)] * 3, actor="a", time=NOW)
         try:
-            with database.write() as transaction:
+            with database.write(Deed.PREPARE) as transaction:
                 transaction.execute(text(statement))
         except (DBAPIError, DatabaseUnreachable):
             assert name in REFUSED_ANYWAY, name

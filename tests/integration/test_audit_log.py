@@ -9,18 +9,19 @@ from datetime import UTC, datetime, timedelta
 from connector.audit import log, queries
 from connector.audit.events import Entry, Event
 from connector.audit.queries import EntryFilter
+from connector.deeds import Deed
 from connector.storage.database import Database
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def append(database: Database, *entries: Entry, actor: str = "connector", time: datetime = NOW) -> None:
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         log.append(transaction, entries, actor=actor, time=time)
 
 
 def append_and_roll_back(database: Database, entries: list[Entry], *, actor: str) -> None:
-    with suppress(KeyError), database.write() as transaction:
+    with suppress(KeyError), database.write(Deed.PREPARE) as transaction:
         log.append(transaction, entries, actor=actor, time=NOW)
         raise KeyError
 

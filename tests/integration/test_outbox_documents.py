@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import literal, select, update
 from sqlalchemy.exc import IntegrityError
 
+from connector.deeds import Deed
 from connector.messages.deliveries import DeliveryState
 from connector.messages.documents import Document
 from connector.messages.receipts import CustomsStatus
@@ -25,12 +26,12 @@ HOUR = timedelta(hours=1)
 
 
 def set_status(database: Database, guid: str, status: CustomsStatus) -> None:
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         transaction.execute(update(DOCUMENTS).where(DOCUMENTS.c.guid == guid).values(customs_status=status))
 
 
 def set_state(database: Database, message_id: str, state: DeliveryState) -> None:
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         transaction.execute(update(MESSAGES).where(MESSAGES.c.id == message_id).values(state=state))
 
 
@@ -66,7 +67,7 @@ def test_identity_of_a_revision_is_never_given_twice(database: Database, keep: K
         keep("1")
     columns = [column if column.name != "guid" else literal("another") for column in DOCUMENTS.columns]
     copy = select(*columns).where(DOCUMENTS.c.guid == made.guid)
-    with pytest.raises(IntegrityError), database.write() as transaction:  # not with a guid of its own either
+    with pytest.raises(IntegrityError), database.write(Deed.PREPARE) as transaction:  # nor with a guid of its own
         transaction.execute(DOCUMENTS.insert().from_select([column.name for column in DOCUMENTS.columns], copy))
 
 
@@ -181,7 +182,7 @@ def test_other_carrier_counts_unless_it_was_refused_or_closed(
 ) -> None:
     first, second = keep("1", "2", message_id="m1")
     keep("3", message_id="m2")
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         transaction.execute(MESSAGE_DOCUMENTS.insert().values(message_id="m2", position=1, guid=second.guid))
     set_state(database, "m2", state)
     expected = set() if state in {DeliveryState.REFUSED, DeliveryState.CLOSED} else {second.guid}
@@ -198,6 +199,6 @@ def test_revision_is_carried_no_more_when_its_only_message_was_refused_or_closed
     database: Database, keep: Keep, state: DeliveryState
 ) -> None:
     keep("1", message_id="m")
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         transaction.execute(update(MESSAGES).values(state=state))
         assert not documents.newest_revisions(transaction, "CEB213", ["A/1"])["A/1"].is_carried

@@ -11,6 +11,7 @@ from random import Random
 import pytest
 from sqlalchemy import select, update
 
+from connector.deeds import Deed
 from connector.messages.deliveries import Answer, DeliveryState, InDoubt, MessageId, NotKnown, NotSent, TakenIn
 from connector.messages.documents import Document
 from connector.outbox import queries, queue
@@ -24,13 +25,21 @@ Keep = Callable[..., list[Document]]
 
 NOW = datetime(2026, 4, 15, 2, 30, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
-POLICY = RetryPolicy(first=timedelta(seconds=5), most=timedelta(hours=1), tries=20, settle=timedelta(seconds=120))
+POLICY = RetryPolicy(
+    first=timedelta(seconds=5),
+    most=timedelta(hours=1),
+    tries=20,
+    settle=timedelta(seconds=120),
+    give_up=timedelta(days=7),
+)
 M = MessageId("m")
 
 
 def claim(database: Database, *, now: datetime = NOW, lease: timedelta = LEASE) -> Claim | None:
-    with database.write() as transaction:
-        return queue.claim(transaction, queue.CLAIMABLE, now=now, lease=lease)
+    with database.write(Deed.CLAIM) as transaction:
+        return queue.claim(transaction, "send", now=now, lease=lease) or queue.claim(
+            transaction, "query", now=now, lease=lease
+        )
 
 
 def claimed(database: Database, *, now: datetime = NOW, lease: timedelta = LEASE) -> Claim:
@@ -45,7 +54,7 @@ def answer(database: Database, claim: Claim, answer: Answer, *, now: datetime = 
 
 
 def record(database: Database, claim: Claim, step: Step, response: bytes | None = None, *, now: datetime = NOW) -> bool:
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         return queue.record(transaction, claim, step, outcome="an outcome", response=response, now=now)
 
 
@@ -62,7 +71,7 @@ def state(database: Database, message_id: str = M) -> str:
 
 def put(database: Database, state: DeliveryState, **values: object) -> None:
     """A message as if it had come to this state after a try."""
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         transaction.execute(update(MESSAGES).values(state=state, lease_token=1, **values))
 
 
@@ -159,8 +168,8 @@ def test_two_never_hold_the_same_message_when_four_claim_at_once(database: Datab
 def test_holder_that_lost_its_lease_changes_nothing_but_its_answer_is_kept(database: Database, keep: Keep) -> None:
     keep("1", message_id="m")
     stale = claimed(database, lease=-LEASE)
-    with database.write() as transaction:
-        ((message_id, token),) = queue.expired(transaction)
+    with database.write(Deed.PREPARE) as transaction:
+        ((message_id, token),) = queue.expired(transaction, now=NOW)
         assert queue.abandon(transaction, message_id, token, doubt("gone", now=NOW, policy=POLICY), now=NOW)
     before = message(database)
     assert before.delivery_state == "in_doubt"
@@ -175,16 +184,16 @@ def test_message_is_not_taken_for_abandoned_while_its_lease_lasts(database: Data
     keep("1", message_id="m")
     claimed(database)
     with database.read() as connection:
-        assert queue.expired(connection) == []
+        assert queue.expired(connection, now=NOW) == []
 
 
 def test_message_is_not_abandoned_when_its_sender_came_back_first(database: Database, keep: Keep) -> None:
     keep("1", message_id="m")
     slow = claimed(database, lease=-LEASE)
     with database.read() as connection:
-        ((message_id, token),) = queue.expired(connection)
+        ((message_id, token),) = queue.expired(connection, now=NOW)
     answer(database, slow, TakenIn(raw=b"", info="处理成功"))
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         assert not queue.abandon(transaction, message_id, token, doubt("gone", now=NOW, policy=POLICY), now=NOW)
     assert state(database) == "delivered"
 
@@ -202,7 +211,7 @@ def test_question_can_be_asked_again_when_the_one_who_asked_is_gone(database: Da
 def test_message_is_queued_again_with_new_tries(database: Database, keep: Keep, at_rest: str) -> None:
     keep("1", message_id="m")
     put(database, DeliveryState(at_rest), tries=20)
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         assert queue.requeue(transaction, M, info="resent", now=NOW)
     assert (state(database), message(database).tries, message(database).info) == ("pending", 0, "resent")
     assert claimed(database).kind == "send"
@@ -213,7 +222,7 @@ def test_message_is_neither_queued_nor_closed_in_any_other_state(database: Datab
     keep("1", message_id="m")
     put(database, DeliveryState(at_rest))
     before = message(database)
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         assert not queue.requeue(transaction, M, info="resent", now=NOW)
         assert not queue.close(transaction, M, info="split", now=NOW)
     assert message(database) == before
@@ -223,7 +232,7 @@ def test_message_is_neither_queued_nor_closed_in_any_other_state(database: Datab
 def test_message_is_closed_when_its_documents_go_out_in_others(database: Database, keep: Keep, at_rest: str) -> None:
     keep("1", message_id="m")
     put(database, DeliveryState(at_rest))
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         assert queue.close(transaction, M, info="split", now=NOW)
     assert state(database) == "closed"
 
@@ -233,21 +242,21 @@ def test_question_is_brought_forward_but_never_before_the_message_settled(databa
     settle_at, far = NOW + timedelta(minutes=2), NOW + timedelta(hours=1)
     put(database, DeliveryState.IN_DOUBT, settle_at=settle_at, due_at=far)
     for now, due in [(NOW, settle_at), (NOW + timedelta(minutes=3), NOW + timedelta(minutes=3))]:
-        with database.write() as transaction:
+        with database.write(Deed.PREPARE) as transaction:
             assert queue.ask_soon(transaction, M, now=now)
         assert message(database).due_at == due
     put(database, DeliveryState.PARKED)
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         assert not queue.ask_soon(transaction, M, now=NOW)
 
 
 def confirm(database: Database, made: list[Document]) -> list[MessageId]:
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         return queue.confirm_by_receipt(transaction, [document.guid for document in made], now=NOW)
 
 
 def refuse(database: Database) -> list[MessageId]:
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         return queue.refuse_by_receipt(transaction, M, "schema", now=NOW)
 
 

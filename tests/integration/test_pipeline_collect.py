@@ -14,14 +14,17 @@ import pytest
 from sqlalchemy import select
 
 from connector.audit.queries import EntryFilter, entries
+from connector.deeds import Deed
 from connector.messages.records import Lookups, RecordShape, SourceKey, SourceRecord
 from connector.outbox import queries
 from connector.outbox.queries import Filter
-from connector.pipeline.collect import collect
+from connector.pipeline.collect import Collected, collect
 from connector.pipeline.cycle import Cycle, collect_and_prepare
 from connector.pipeline.wiring import Collection, Connector
 from connector.sources import inbox, quarantine
 from connector.sources.interface import Cursor, Page, UnreadableRow
+from connector.storage import leases
+from connector.storage.leases import Lease
 from connector.storage.sources import SOURCE_RECORDS
 
 Wire = Callable[..., Connector]
@@ -73,18 +76,20 @@ def test_changes_are_collected_although_rows_lie_in_the_future(enterprise: Wire,
 
 @dataclass
 class Overtaken:
-    """A source of three one-row pages; while it reads the second, another collector takes it and the third."""
+    """A source of three one-row pages; while it reads the second, its collector is paused and another takes over."""
 
     connector: Connector
     asked: list[Cursor | None]
     shape: RecordShape
+    lease: Lease | None = None
 
     def page(self, after: Cursor | None) -> Page:
         self.asked.append(after)
         number = int(after.key) + 1 if after else 1
         if len(self.asked) == 2:
-            with self.connector.database.write() as transaction:
-                inbox.move_cursor(transaction, "r", place(3))
+            with self.connector.database.write(Deed.LEASE) as transaction:
+                later = self.connector.clock(transaction) + self.connector.collection_lease + timedelta(seconds=1)
+                self.lease = leases.take(transaction, "collect r", now=later, length=timedelta(hours=1))
         key = SourceKey(collection="r", key=str(number))
         record = SourceRecord(key=key, changed_at=datetime(2026, 6, 1, tzinfo=UTC), row={})
         records = (record,) if number < 4 else ()
@@ -102,14 +107,17 @@ def place(number: int) -> Cursor:
     return Cursor(changed_at="1", key=str(number))
 
 
-def test_page_is_left_to_the_collector_that_took_it_meanwhile(enterprise: Wire) -> None:
+def test_page_is_left_to_the_collector_that_took_over_meanwhile(enterprise: Wire) -> None:
     connector = enterprise(60)
     shape = RecordShape(collection="r", columns=frozenset(), line_columns=frozenset(), lookups={})
     source = Overtaken(connector=connector, asked=[], shape=shape)
-    assert collect(connector, Collection(source=source, mappings=())).changed == 1
-    assert source.asked == [None, place(1), place(3)]
+    collection = Collection(source=source, mappings=())
+    assert collect(connector, collection).changed == 1
+    assert collect(connector, collection) == Collected()
+    assert source.asked == [None, place(1)]
+    assert source.lease is not None
     with connector.database.read() as connection:
-        assert inbox.read_cursor(connection, "r") == place(3)
+        assert inbox.read_cursor(connection, "r") == place(1)
         assert connection.execute(select(SOURCE_RECORDS.c.key)).scalars().all() == ["1"]
 
 

@@ -20,6 +20,7 @@ from lxml import etree
 from sqlalchemy import select
 
 from connector.audit.queries import EntryFilter, entries
+from connector.deeds import Deed, Moment
 from connector.demo.office import free_port, running_office
 from connector.messages.envelope import Envelope, seal, unseal
 from connector.messages.namespaces import CEB
@@ -27,6 +28,7 @@ from connector.outbox import queries, queue
 from connector.outbox.queries import DocumentView, Filter
 from connector.pipeline.cycle import Cycle, collect_and_prepare, run_once
 from connector.pipeline.deliver import deliver, recover
+from connector.pipeline.leasing import end_all
 from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import Connector
 from connector.sources import quarantine
@@ -119,7 +121,7 @@ class Clock:
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def __call__(self) -> datetime:
+    def __call__(self, _connection: object = None) -> datetime:
         return self.now
 
     def pass_by(self, time: timedelta) -> None:
@@ -194,7 +196,7 @@ def test_messages_wait_when_customs_cannot_be_reached(enterprise: Wire, clock: C
     cycle = run_once(connector)
     assert cycle.exit_code == 6
     assert states(connector) == {"pending": 2}
-    assert outcomes(connector) == [("send", "not_sent")]
+    assert outcomes(connector) == [("send", "not_sent")] * 2
     clock.pass_by(timedelta(minutes=1))
     assert run_once(connector).exit_code == 6
     assert states(connector) == {"pending": 2}
@@ -279,8 +281,8 @@ def test_message_is_in_conflict_and_never_sent_again_when_customs_holds_other_by
 
 def test_message_is_in_doubt_when_its_sender_is_gone(connector: Connector, office: Office, clock: Clock) -> None:
     collect_and_prepare(connector)
-    with connector.database.write() as transaction:
-        claim = queue.claim(transaction, queue.CLAIMABLE, now=clock(), lease=timedelta(seconds=-1))
+    with connector.database.write(Deed.PREPARE) as transaction:
+        claim = queue.claim(transaction, "send", now=clock(), lease=timedelta(seconds=-1))
     assert claim is not None
     assert recover(connector) == 1
     assert recover(connector) == 0
@@ -302,34 +304,35 @@ class Killed(BaseException):
 
 
 def test_no_message_is_lost_or_doubled_whenever_its_sender_ends(enterprise: Wire, office: Office, clock: Clock) -> None:
-    """Every call of the clock is a place to end at: before and after each commit, and after customs has answered."""
     left = 10**6
 
-    def kill() -> datetime:
+    def kill(_deed: Deed, _moment: Moment) -> None:
         nonlocal left
         left -= 1
         if not left:
             raise Killed
-        return clock()
 
-    first = replace(enterprise(20, office.server_port, "whole"), clock=kill)
-    collect_and_prepare(first)
+    def wire(name: str) -> Connector:
+        connector = replace(enterprise(20, office.server_port, name, kill), clock=clock)
+        collect_and_prepare(connector)
+        return connector
+
+    first = wire("whole")
     left = 10**6
     deliver(first)
     places = 10**6 - left
-    assert places >= 6
+    assert places >= 12
     for place in range(1, places + 1):
         office.bodies.clear()
-        connector = enterprise(20, office.server_port, f"killed at {place}")
-        collect_and_prepare(replace(connector, clock=clock))
+        connector = wire(f"killed at {place}")
         left = place
         with pytest.raises(Killed):
-            deliver(replace(connector, clock=kill, lease=timedelta(seconds=-1)))
-        again = replace(connector, clock=clock)
+            deliver(connector)
+        end_all(connector)
         for _ in range(3):
-            deliver(again)
+            deliver(connector)
             clock.pass_by(SETTLE)
-        assert states(again) == {"delivered": 2}, place
+        assert states(connector) == {"delivered": 2}, place
         assert len(office.bodies) == len(set(office.bodies)) == 2, place
 
 
@@ -369,7 +372,7 @@ def give(office: Office, connector: Connector, message: str, *, receiver: str | 
         message_id=str(len(office.receipts)),
         sender=connector.receiver,
         receiver=receiver or connector.transfer.dxp_id,
-        created=connector.clock(),
+        created=datetime.now(UTC),
         message_type="CEB214Message",
         data=message.encode(),
     )

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
 from threading import Thread
@@ -18,6 +17,7 @@ import pytest
 from sqlalchemy import func, select
 
 from connector.audit.queries import EntryFilter, entries
+from connector.deeds import Deed, Moment, Watch, unwatched
 from connector.mapping.compiler import Rows
 from connector.mapping.engine import DocumentMapping
 from connector.messages.deliveries import DeliveryState
@@ -25,6 +25,7 @@ from connector.messages.parser import parse, validate
 from connector.outbox import queries
 from connector.outbox.queries import Filter
 from connector.pipeline.cycle import Cycle, collect_and_prepare
+from connector.pipeline.leasing import end_all
 from connector.pipeline.wiring import Connector
 from connector.sources import quarantine
 from connector.storage.database import Database
@@ -100,38 +101,34 @@ def test_messages_are_valid_and_wait_to_be_sent(enterprise: Wire) -> None:
 
 
 def test_nothing_is_lost_or_doubled_whenever_the_process_ends(enterprise: Wire, tmp_path: Path) -> None:
-    calls = 0
+    left = 10**6
 
-    def count() -> datetime:
-        nonlocal calls
-        calls += 1
-        return datetime.now(UTC)
+    def kill(_deed: Deed, _moment: Moment) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise Killed
 
-    whole = in_small_pages(enterprise, tmp_path, "whole")
-    collect_and_prepare(replace(whole, clock=count))
+    whole = in_small_pages(enterprise, tmp_path, "whole", kill)
+    collect_and_prepare(whole)
     expected = figures(whole)
-    assert calls > 8
-    for last in range(1, calls + 1):
-        name = f"killed at {last}"
-        left = last
-
-        def kill() -> datetime:
-            nonlocal left
-            left -= 1
-            if not left:
-                raise Killed
-            return datetime.now(UTC)
-
+    places = 10**6 - left
+    assert places > 20
+    for place in range(1, places + 1):
+        name = f"killed at {place}"
+        connector = in_small_pages(enterprise, tmp_path, name, kill)
+        left = place
         with pytest.raises(Killed):
-            collect_and_prepare(replace(in_small_pages(enterprise, tmp_path, name), clock=kill))
+            collect_and_prepare(connector)
         again = enterprise(60, name=name)
+        end_all(again)
         collect_and_prepare(again)
         assert figures(again) == expected, name
         again.database.close()
         shutil.rmtree(tmp_path / name)
 
 
-def in_small_pages(enterprise: Wire, tmp_path: Path, name: str) -> Connector:
+def in_small_pages(enterprise: Wire, tmp_path: Path, name: str, watch: Watch = unwatched) -> Connector:
     """The sample read ten rows at a time, so that collecting has many commits."""
     enterprise(60, name=name).database.close()
     file = tmp_path / name / "mappings" / "returns.toml"
@@ -139,7 +136,7 @@ def in_small_pages(enterprise: Wire, tmp_path: Path, name: str) -> Connector:
     small = re.sub(r"^page_size = \d+$", "page_size = 10", text, flags=re.MULTILINE)
     assert small != text
     file.write_text(small, "utf-8")
-    return enterprise(60, name=name)
+    return enterprise(60, name=name, watch=watch)
 
 
 def test_messages_fill_up_across_pages(enterprise: Wire) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from connector.deeds import Deed
 from connector.messages.deliveries import DeliveryState, MessageId
 from connector.messages.receipts import CustomsStatus, Receipt
 from connector.outbox import queries
@@ -30,7 +31,7 @@ def site(enterprise: Callable[..., Connector]) -> Connector:
     """A connector whose two messages, of eight returns each, were refused as a whole."""
     connector = enterprise(RETURNS, 9, "resend")
     collect_and_prepare(connector)
-    with connector.database.write() as transaction:
+    with connector.database.write(Deed.PREPARE) as transaction:
         transaction.execute(update(MESSAGES).values(state=DeliveryState.REFUSED))
     return connector
 
@@ -73,8 +74,8 @@ def format_check(connector: Connector) -> None:
         digest="d",
     )
     envelope = FetchedEnvelope(sequence=1, content=b"", receipts=(receipt,))
-    with connector.database.write() as transaction:
-        now = connector.clock()
+    with connector.database.write(Deed.PREPARE) as transaction:
+        now = connector.clock(transaction)
         ledger.take(transaction, connector.endpoint, [envelope], now=now)
         ledger.refold(transaction, ledger.owners_in(transaction, refused))
 
@@ -157,7 +158,7 @@ def test_nothing_is_queued_when_a_revision_was_made_while_the_operator_looked(si
 
 def test_message_of_one_document_is_signed_anew_when_it_is_split(site: Connector) -> None:
     do(site, plan(site, split=True))
-    with site.database.write() as transaction:
+    with site.database.write(Deed.PREPARE) as transaction:
         pending = MESSAGES.c.state == DeliveryState.PENDING
         transaction.execute(update(MESSAGES).where(pending).values(state=DeliveryState.REFUSED))
     view = documents(site)[0]
@@ -180,14 +181,14 @@ def test_message_of_one_document_is_signed_anew_when_it_is_split(site: Connector
     ],
 )
 def test_message_is_resent_as_its_state_allows(site: Connector, state: DeliveryState, action: Action) -> None:
-    with site.database.write() as transaction:
+    with site.database.write(Deed.PREPARE) as transaction:
         transaction.execute(update(MESSAGES).values(state=state))
     assert plan(site).action is action
 
 
 @pytest.mark.parametrize("status", [CustomsStatus.REJECTED, CustomsStatus.FAILED])
 def test_document_is_not_resent_when_its_row_is_as_customs_refused_it(site: Connector, status: CustomsStatus) -> None:
-    with site.database.write() as transaction:
+    with site.database.write(Deed.PREPARE) as transaction:
         transaction.execute(update(MESSAGES).values(state=DeliveryState.DELIVERED))
         transaction.execute(update(DOCUMENTS).values(customs_status=status))
     (made,) = plan_documents(site, documents(site)[:1], split=False)

@@ -10,11 +10,13 @@ from random import Random
 import pytest
 from sqlalchemy import select
 
+from connector.deeds import Deed
 from connector.messages.deliveries import MessageId
 from connector.messages.documents import Document
 from connector.messages.receipts import CustomsStatus, Receipt
 from connector.outbox import queries, queue
 from connector.receipts import ledger
+from connector.receipts import queries as receipt_queries
 from connector.receipts.ledger import FetchedEnvelope, StatusChange, Taken
 from connector.storage.database import Database
 from connector.storage.receipts import RECEIPT_ENVELOPES, RECEIPTS
@@ -49,13 +51,13 @@ def take(database: Database, *envelopes: tuple[int, list[Receipt]], endpoint: st
     sealed = [
         FetchedEnvelope(sequence=number, content=b"%d" % number, receipts=tuple(inside)) for number, inside in envelopes
     ]
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         return ledger.take(transaction, endpoint, sealed, now=NOW)
 
 
 def apply(database: Database, *envelopes: tuple[int, list[Receipt]]) -> list[StatusChange]:
     taken = take(database, *envelopes)
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         return ledger.refold(transaction, [owner for one in taken for owner in one.owners])
 
 
@@ -102,15 +104,15 @@ def test_receipt_that_matches_nothing_is_kept_and_shown(database: Database, keep
     taken = take(database, (7, [*unknown, receipt("c", made), refusal("d", "m")]))
     assert owners(taken) == {"a": (), "b": (), "c": (made.guid,), "d": (made.guid,)}
     with database.read() as connection:
-        assert [row.digest for row in ledger.unmatched(connection)] == ["a", "b"]
-        assert [row.digest for row in ledger.receipts_of(connection, made.guid)] == ["c", "d"]
+        assert [row.digest for row in receipt_queries.unmatched(connection)] == ["a", "b"]
+        assert [row.digest for row in receipt_queries.receipts_of(connection, made.guid)] == ["c", "d"]
 
 
 def test_format_check_belongs_to_every_document_of_its_message(database: Database, keep: Keep) -> None:
     made = keep("1", "2", "3", message_id="m")
     other = keep("4", message_id="n")[0]
     assert owners(take(database, (1, [refusal("a", "m")]))) == {"a": tuple(document.guid for document in made)}
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         queue.refuse_by_receipt(transaction, MessageId("m"), "format check", now=NOW)
         assert len(ledger.refold(transaction, _all_owners(made))) == 3
     assert {view(database, document).customs_status for document in made} == {"rejected"}
@@ -120,7 +122,7 @@ def test_format_check_belongs_to_every_document_of_its_message(database: Databas
 def test_format_check_counts_no_more_when_its_message_goes_again(database: Database, keep: Keep) -> None:
     made = keep("1", "2", message_id="m")
     take(database, (1, [refusal("a", "m")]))
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         queue.refuse_by_receipt(transaction, MessageId("m"), "format check", now=NOW)
         ledger.refold(transaction, ledger.owners_in(transaction, "m"))
         assert queue.requeue(transaction, MessageId("m"), info="resent", now=NOW)
@@ -163,7 +165,7 @@ def test_record_is_applied_once_however_many_envelopes_bring_it(database: Databa
 
 def test_envelope_that_cannot_be_read_is_kept_with_its_problem(database: Database) -> None:
     spoilt = FetchedEnvelope(sequence=3, content=b"\x00<", receipts=(), problem="it is not XML")
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         assert ledger.take(transaction, "e", [spoilt], now=NOW) == []
     with database.read() as connection:
         row = connection.execute(select(RECEIPT_ENVELOPES)).one()
@@ -227,7 +229,7 @@ def test_revision_that_went_again_alone_is_accepted_when_customs_says_so_later(
 
 
 def test_cursor_of_each_endpoint_is_remembered(database: Database) -> None:
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         assert ledger.read_cursor(transaction, "e") == 0
         ledger.move_cursor(transaction, "e", 2**40)
         ledger.move_cursor(transaction, "f", 7)

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from connector.deeds import Deed
 from connector.demo.office import free_port
 from connector.errors import ConfigurationError, DatabaseUnreachable
 from connector.sources import inbox
@@ -26,7 +27,7 @@ NOBODY = 65534
 
 
 def set_counter(database: Database, value: int) -> None:
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         transaction.execute(insert(RECEIPT_CURSORS).values(endpoint="e", sequence=value))
 
 
@@ -58,7 +59,7 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
 
 
 def test_write_keeps_nothing_of_its_block_when_anything_in_it_fails(database: Database) -> None:
-    with suppress(KeyError), database.write() as transaction:
+    with suppress(KeyError), database.write(Deed.PREPARE) as transaction:
         transaction.execute(insert(RECEIPT_CURSORS).values(endpoint="e", sequence=1))
         inbox.move_cursor(transaction, "returns", Cursor(changed_at="1", key="1"))
         raise KeyError
@@ -69,7 +70,7 @@ def test_write_keeps_nothing_of_its_block_when_anything_in_it_fails(database: Da
 
 def test_write_keeps_nothing_of_its_block_when_its_last_statement_is_refused(database: Database) -> None:
     set_counter(database, 1)
-    with suppress(IntegrityError), database.write() as transaction:
+    with suppress(IntegrityError), database.write(Deed.PREPARE) as transaction:
         transaction.execute(update(RECEIPT_CURSORS).values(sequence=2))
         transaction.execute(insert(RECEIPT_CURSORS).values(endpoint="e", sequence=3))
     assert counter(database) == 1
@@ -80,7 +81,7 @@ def test_read_shows_one_state_however_much_is_committed_meanwhile(database: Data
     query = select(RECEIPT_CURSORS.c.sequence)
     with database.read() as connection:
         before = connection.execute(query).scalar_one()
-        with database.write() as transaction:
+        with database.write(Deed.PREPARE) as transaction:
             transaction.execute(update(RECEIPT_CURSORS).values(sequence=2))
         assert connection.execute(query).scalar_one() == before == 1
     assert counter(database) == 2
@@ -91,7 +92,7 @@ def test_no_writer_fails_or_loses_an_update_when_eight_read_and_then_write(datab
 
     def work(_number: int) -> None:
         for _ in range(100):
-            with database.write() as transaction:
+            with database.write(Deed.PREPARE) as transaction:
                 lock(transaction, "counter")
                 value = transaction.execute(select(RECEIPT_CURSORS.c.sequence)).scalar_one()
                 transaction.execute(update(RECEIPT_CURSORS).values(sequence=value + 1))
@@ -102,7 +103,7 @@ def test_no_writer_fails_or_loses_an_update_when_eight_read_and_then_write(datab
 
 def test_lock_keeps_out_nobody_who_asks_for_another_name(postgresql_url: str) -> None:
     database = Database(postgresql_url)
-    with database.write() as first, database.write() as second:
+    with database.write(Deed.PREPARE) as first, database.write(Deed.PREPARE) as second:
         lock(first, "one")
         lock(second, "two")
         second.execute(text("SET LOCAL lock_timeout = '100ms'"))
@@ -113,7 +114,7 @@ def test_lock_keeps_out_nobody_who_asks_for_another_name(postgresql_url: str) ->
 
 
 def test_clock_of_the_database_is_this_time_in_utc_and_goes_on_within_a_transaction(database: Database) -> None:
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         first = now_by_database(transaction)
         threading.Event().wait(0.02)
         second = now_by_database(transaction)
@@ -126,7 +127,7 @@ def test_clock_of_the_database_is_this_time_in_utc_and_goes_on_within_a_transact
 def test_time_comes_back_as_the_same_moment_in_utc_to_the_microsecond(database: Database, zone: timezone) -> None:
     moment = datetime(2026, 6, 1, 0, 30, 0, 1, tzinfo=zone)
     envelope = {"endpoint": "e", "sequence": 2**62, "content": b"\x00\xff", "received_at": moment, "problem": ""}
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         transaction.execute(insert(RECEIPT_ENVELOPES).values(**envelope))
     with database.read() as connection:
         row = connection.execute(select(RECEIPT_ENVELOPES)).one()
@@ -138,12 +139,12 @@ def test_time_comes_back_as_the_same_moment_in_utc_to_the_microsecond(database: 
 def test_time_without_a_zone_is_refused(database: Database) -> None:
     naive = datetime(2026, 6, 1)  # noqa: DTZ001 - that it is naive is the point
     envelope = {"endpoint": "e", "sequence": 1, "content": b"", "received_at": naive, "problem": ""}
-    with pytest.raises(StatementError, match="without a zone"), database.write() as transaction:
+    with pytest.raises(StatementError, match="without a zone"), database.write(Deed.PREPARE) as transaction:
         transaction.execute(insert(RECEIPT_ENVELOPES).values(**envelope))
 
 
 def test_foreign_keys_are_enforced(database: Database) -> None:
-    with pytest.raises(IntegrityError), database.write() as transaction:
+    with pytest.raises(IntegrityError), database.write(Deed.PREPARE) as transaction:
         transaction.execute(
             text("INSERT INTO message_document (message_id, position, guid) VALUES ('none', 0, 'none')")
         )

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from connector.deeds import Deed
 from connector.messages.records import SourceKey, SourceRecord, Value
 from connector.sources import inbox, quarantine
 from connector.sources.interface import Cursor
@@ -30,7 +31,7 @@ def record(name: str = "RK1", *, collection: str = "returns", **row: Value) -> S
 
 
 def store(database: Database, *records: SourceRecord) -> list[tuple[str, int]]:
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         return [(one.key.key, version) for one, version in inbox.store(transaction, records, now=NOW)]
 
 
@@ -100,7 +101,7 @@ def test_records_wait_in_the_order_they_came_until_they_are_prepared(database: D
         page = inbox.waiting(connection, "returns", after=first[1].id, at_most=2)
         assert [one.record.key.key for one in page] == ["RK2", "RK3"]
         assert inbox.key_of(connection, first[3].id) == key("RK3")
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         inbox.mark_prepared(transaction, [first[0].id, first[3].id])
     assert [one.record.key.key for one in waiting(database)] == ["RK1", "RK2", "RK4"]
 
@@ -108,9 +109,9 @@ def test_records_wait_in_the_order_they_came_until_they_are_prepared(database: D
 def test_newest_version_alone_waits_again(database: Database) -> None:
     for value in (1, 2):
         store(database, record(a=value))
-        with database.write() as transaction:
+        with database.write(Deed.PREPARE) as transaction:
             inbox.mark_prepared(transaction, [one.id for one in waiting(database)])
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         inbox.wait_again(transaction, [key(), key("unknown")])
     assert states(database) == [("RK1", 1, "prepared"), ("RK1", 2, "waiting")]
 
@@ -123,7 +124,7 @@ def test_more_records_are_stored_than_one_query_takes(database: Database) -> Non
 
 def test_cursor_of_each_collection_is_remembered(database: Database) -> None:
     first, second = Cursor(changed_at='"2026-06-01"', key="9007199254740993"), Cursor(changed_at="1", key='"x"')
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         assert inbox.read_cursor(transaction, "returns") is None
         inbox.move_cursor(transaction, "returns", second)
         inbox.move_cursor(transaction, "other", second)
@@ -139,7 +140,7 @@ def held(name: str = "RK1", kind: str = "CEB213", reason: str = "required_missin
 
 
 def hold(database: Database, *some: Held, now: datetime = NOW) -> None:
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         quarantine.hold(transaction, some, now=now)
 
 
@@ -168,13 +169,13 @@ def test_no_two_open_entries_of_one_record_and_type_can_exist(database: Database
     hold(database, held())
     columns = [column.name for column in QUARANTINE.columns if column.name != "id"]
     copy = select(*[QUARANTINE.c[name] for name in columns])
-    with pytest.raises(IntegrityError), database.write() as transaction:
+    with pytest.raises(IntegrityError), database.write(Deed.PREPARE) as transaction:
         transaction.execute(QUARANTINE.insert().from_select(columns, copy))
 
 
 def test_record_is_released_for_the_types_that_are_sound_and_no_other(database: Database) -> None:
     hold(database, held(), held(kind="CEB215"), held("RK2"))
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         pairs = [(key(), "CEB213"), (key("RK9"), "CEB213")]
         assert quarantine.held_among(transaction, [key(), key("RK9")]) == {(key(), "CEB213"), (key(), "CEB215")}
         assert quarantine.release(transaction, pairs, now=LATER) == 1
@@ -186,7 +187,7 @@ def test_record_is_released_for_the_types_that_are_sound_and_no_other(database: 
 def test_only_what_does_not_wait_for_the_very_same_reason_is_new(database: Database) -> None:
     hold(database, held(), held("RK2"))
     other = [held(text="另"), held("RK2", kind="CEB215"), held("RK3"), held(reason="code_unknown")]
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         assert quarantine.not_yet_held(transaction, [held(), held("RK2"), *other]) == other
         quarantine.release(transaction, [(key(), "CEB213")], now=LATER)
         assert quarantine.not_yet_held(transaction, [held()]) == [held()]
@@ -196,7 +197,7 @@ def test_only_what_is_new_is_given_however_many_are_asked_about(database: Databa
     many = [held(f"RK{number}") for number in range(70_000)]  # more than either kind takes in one statement
     hold(database, many[0], many[501], many[-1])
     elsewhere = replace(held(), key=key(collection="tallies"))
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         new = quarantine.not_yet_held(transaction, [*many, elsewhere])
         assert new == [*many[1:501], *many[502:-1], elsewhere]
         found = quarantine.held_among(transaction, [one.key for one in many] + [elsewhere.key])
@@ -209,7 +210,7 @@ def test_newest_version_is_tried_again_when_another_row_can_end_its_reason(datab
     names = ["missing", "ambiguous", "other", "released"]
     for value in (1, 2):
         store(database, *[record(name, a=value) for name in names], record("missing", collection="tallies", a=value))
-        with database.write() as transaction:
+        with database.write(Deed.PREPARE) as transaction:
             ids = [one.id for collection in ("returns", "tallies") for one in waiting(database, collection)]
             inbox.mark_prepared(transaction, ids)
     tallied = replace(held("missing", reason="lookup_missing"), key=key("missing", "tallies"))
@@ -220,7 +221,7 @@ def test_newest_version_is_tried_again_when_another_row_can_end_its_reason(datab
         held("released", reason="lookup_missing"),
         held("never stored", reason="lookup_missing"),
     )
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         quarantine.release(transaction, [(key("released"), "CEB213")], now=LATER)
         assert quarantine.try_again(transaction, "returns", ["lookup_missing", "lookup_ambiguous"]) == 2
         assert quarantine.try_again(transaction, "returns", ["lookup_missing", "lookup_ambiguous"]) == 0
@@ -238,7 +239,7 @@ def test_records_that_wait_for_an_answer_are_found_by_the_documents_answered(dat
         held("RK4", kind="CEB215", reason=quarantine.CHANGED_WHILE_OPEN),
     )
     answered = [("CEB213", f"A/RK{number}") for number in (1, 3, 4, 5)]
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         assert quarantine.held_for_answer(transaction, answered) == [key("RK1")]
         quarantine.release(transaction, [(key(), "CEB213")], now=LATER)
         assert quarantine.held_for_answer(transaction, answered) == []

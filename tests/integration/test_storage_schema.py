@@ -10,13 +10,14 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Table, inspect, text
 from sqlmodel import SQLModel
 
+from connector.deeds import Deed
 from connector.errors import SchemaVersionError
-from connector.storage import audit, outbox, receipts, schema, sources
+from connector.storage import audit, breakers, leases, outbox, receipts, schema, sources
 from connector.storage.database import Database
 
 TABLES = {
     table.name
-    for module in (audit, outbox, receipts, sources)
+    for module in (audit, breakers, leases, outbox, receipts, sources)
     for table in vars(module).values()
     if isinstance(table, Table)
 }
@@ -48,7 +49,7 @@ def test_upgrade_changes_nothing_when_it_runs_again(database: Database) -> None:
 def test_upgrade_and_check_refuse_a_schema_that_a_newer_program_made(database_url: str) -> None:
     database = Database(database_url)
     schema.upgrade(database)
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         transaction.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     for work in (schema.check, schema.upgrade):
         with pytest.raises(SchemaVersionError, match="version 9999, made by a newer program") as caught:
@@ -59,7 +60,7 @@ def test_upgrade_and_check_refuse_a_schema_that_a_newer_program_made(database_ur
 
 def test_upgrade_leaves_nothing_behind_when_it_fails(database_url: str) -> None:
     database = Database(database_url)
-    with database.write() as transaction:
+    with database.write(Deed.PREPARE) as transaction:
         transaction.execute(text("CREATE TABLE receipt (a INTEGER)"))
     with pytest.raises(Exception, match="receipt"):
         schema.upgrade(database)

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import pytest
 
 from connector.config import CustomsSettings
+from connector.deeds import Deed
 from connector.errors import ConfigurationError
 from connector.messages.deliveries import InDoubt, NotSent, RefusedAtDoor, TakenIn
 from connector.messages.parser import SIZE_LIMIT
@@ -223,7 +224,7 @@ def test_submit_is_not_sent_when_the_connection_is_refused() -> None:
 def test_submit_is_not_sent_when_the_name_does_not_resolve() -> None:
     # Plain http to another host than loopback is refused by the configuration, so the endpoint is asked itself.
     endpoint = Endpoint("http://customs.invalid/", headers={}, deadline_seconds=DEADLINE)
-    result = endpoint.post(b"<a/>")
+    result = endpoint.post(Deed.SUBMIT, b"<a/>")
     assert isinstance(result, Unsent)
     assert "customs.invalid" in result.info
 
@@ -348,9 +349,9 @@ def test_submit_takes_a_new_connection_when_the_kept_one_brought_something_unask
 def test_post_takes_a_new_connection_when_the_kept_one_was_idle_for_long(play: Callable[..., Peer]) -> None:
     peer = play(say_always)
     endpoint = Endpoint(peer.url, headers={}, deadline_seconds=DEADLINE, idle_seconds=0.05)
-    assert isinstance(endpoint.post(b"<a/>"), Reply)
+    assert isinstance(endpoint.post(Deed.SUBMIT, b"<a/>"), Reply)
     time.sleep(0.1)
-    assert isinstance(endpoint.post(b"<a/>"), Reply)
+    assert isinstance(endpoint.post(Deed.SUBMIT, b"<a/>"), Reply)
     endpoint.close()
     assert peer.connections == 2
 
@@ -423,7 +424,7 @@ def test_submit_uses_a_connection_for_each_thread_when_shared() -> None:
 @pytest.mark.parametrize("framing", [f"Content-Length: {SIZE_LIMIT + 1}", "Connection: close"])
 def test_post_is_cut_when_the_response_is_larger_than_the_parser_reads(play: Callable[..., Peer], framing: str) -> None:
     peer = play(say(f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n".encode() + b"x" * (SIZE_LIMIT + 1)))
-    result = Endpoint(peer.url, headers={}, deadline_seconds=20).post(b"<a/>")
+    result = Endpoint(peer.url, headers={}, deadline_seconds=20).post(Deed.SUBMIT, b"<a/>")
     assert isinstance(result, Unanswered)
     assert len(result.raw) == SIZE_LIMIT
 
@@ -431,7 +432,7 @@ def test_post_is_cut_when_the_response_is_larger_than_the_parser_reads(play: Cal
 def test_post_returns_the_whole_body_when_it_comes_in_chunks(play: Callable[..., Peer]) -> None:
     peer = play(say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"))
     endpoint = Endpoint(peer.url, headers={}, deadline_seconds=5)
-    assert endpoint.post(b"") == Reply(status=200, body=b"abcde")
+    assert endpoint.post(Deed.SUBMIT, b"") == Reply(status=200, body=b"abcde")
     endpoint.close()
 
 

@@ -25,7 +25,9 @@ from connector.outbox.retry import RetryPolicy
 NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
 SETTLE = timedelta(seconds=120)
 TRIES = 5
-POLICY = RetryPolicy(first=timedelta(seconds=5), most=timedelta(hours=1), tries=TRIES, settle=SETTLE)
+POLICY = RetryPolicy(
+    first=timedelta(seconds=5), most=timedelta(hours=1), tries=TRIES, settle=SETTLE, give_up=timedelta(days=7)
+)
 OURS, OTHER = "a" * 64, "b" * 64
 
 

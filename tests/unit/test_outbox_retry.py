@@ -16,7 +16,11 @@ SECONDS = st.floats(min_value=0.001, max_value=604_800)
 
 def policy(first: float = 5, most: float = 3600, tries: int = 20) -> RetryPolicy:
     return RetryPolicy(
-        first=timedelta(seconds=first), most=timedelta(seconds=most), tries=tries, settle=timedelta(seconds=120)
+        first=timedelta(seconds=first),
+        most=timedelta(seconds=most),
+        tries=tries,
+        settle=timedelta(seconds=120),
+        give_up=timedelta(days=7),
     )
 
 

@@ -1,0 +1,55 @@
+"""What is known of the attempts of one message: sends, and questions about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from connector.messages.deliveries import MessageId
+from connector.outbox.retry import QUESTIONS
+from connector.storage.outbox import ATTEMPTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptView:
+    """One attempt of a message."""
+
+    number: int
+    kind: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str
+    info: str
+
+
+def attempts(connection: Connection, message_id: MessageId) -> list[AttemptView]:
+    """Every attempt of a message, in order."""
+    table = ATTEMPTS.c
+    rows = connection.execute(
+        select(table.number, table.kind, table.started_at, table.ended_at, table.outcome, table.info)
+        .where(table.message_id == message_id)
+        .order_by(table.number)
+    )
+    return [AttemptView(**row) for row in rows.mappings()]
+
+
+def last_questions(connection: Connection, message_id: MessageId) -> list[datetime]:
+    """When the last questions about a message were asked, the newest first; no more than the limit on them counts."""
+    table = ATTEMPTS.c
+    asked = select(table.started_at).where(table.message_id == message_id, table.kind == "query")
+    return list(connection.execute(asked.order_by(table.number.desc()).limit(QUESTIONS)).scalars())
+
+
+def identical_refusals(connection: Connection, message_id: MessageId) -> int:
+    """How often customs has refused a message in the same words; of several, in those it used most."""
+    table = ATTEMPTS.c
+    refused = (
+        select(func.count())
+        .where(table.message_id == message_id, table.outcome == "refused")
+        .group_by(table.info)
+        .order_by(func.count().desc())
+        .limit(1)
+    )
+    return connection.execute(refused).scalar() or 0

@@ -1,0 +1,34 @@
+"""The circuit breakers of the customs endpoints, kept in the database so that all processes share them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from sqlalchemy import Connection, delete, insert, select
+
+from connector.outbox.breaker import Breaker
+from connector.storage.breakers import BREAKERS
+from connector.storage.database import lock
+
+
+def breaker(connection: Connection, endpoint: str) -> Breaker:
+    """What is known of an endpoint's last calls."""
+    row = connection.execute(select(BREAKERS).where(BREAKERS.c.endpoint == endpoint)).one_or_none()
+    if row is None:
+        return Breaker()
+    return Breaker(**{name: value for name, value in row._mapping.items() if name != "endpoint"})  # noqa: SLF001
+
+
+def locked(transaction: Connection, endpoint: str) -> Breaker:
+    """The same, and nobody else changes it before the transaction ends."""
+    lock(transaction, f"breaker {endpoint}")
+    return breaker(transaction, endpoint)
+
+
+def store(transaction: Connection, endpoint: str, before: Breaker, after: Breaker) -> None:
+    """Remember what a call came to; nothing is written when that changes nothing, as it mostly does."""
+    if after == before:
+        return
+    transaction.execute(delete(BREAKERS).where(BREAKERS.c.endpoint == endpoint))
+    if after != Breaker():
+        transaction.execute(insert(BREAKERS).values(endpoint=endpoint, **asdict(after)))

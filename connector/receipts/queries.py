@@ -1,0 +1,59 @@
+"""Reading receipts, for people and for what follows from a format check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from connector.messages.deliveries import DeliveryState
+from connector.storage.outbox import MESSAGE_DOCUMENTS, MESSAGES
+from connector.storage.receipts import RECEIPT_ENVELOPES, RECEIPTS
+
+
+def is_format_checked(connection: Connection, message_id: str) -> bool:
+    """Whether a format check (CEB900) has refused this message."""
+    return bool(connection.execute(select(RECEIPTS.c.digest).where(RECEIPTS.c.message_id == message_id)).first())
+
+
+def refused_batches(connection: Connection) -> list[str]:
+    """Messages of several documents that stand refused by a format check (CEB900)."""
+    table = MESSAGES.c
+    query = (
+        select(table.id)
+        .join(MESSAGE_DOCUMENTS, MESSAGE_DOCUMENTS.c.message_id == table.id)
+        .where(table.state == DeliveryState.REFUSED, table.id.in_(select(RECEIPTS.c.message_id)))
+        .group_by(table.id)
+        .having(func.count() > 1)
+        .order_by(table.id)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def receipts_of(connection: Connection, guid: str) -> list[Any]:
+    """The receipts of a revision in the order customs gave them: rows of the receipt table."""
+    own = select(RECEIPTS).where(RECEIPTS.c.document_guid == guid)
+    carriers = select(MESSAGE_DOCUMENTS.c.message_id).where(MESSAGE_DOCUMENTS.c.guid == guid)
+    of_messages = select(RECEIPTS).where(RECEIPTS.c.document_guid.is_(None), RECEIPTS.c.message_id.in_(carriers))
+    rows = [*connection.execute(own), *connection.execute(of_messages)]
+    return sorted(rows, key=lambda row: (row.time, row.sequence))
+
+
+def unmatched(connection: Connection) -> list[Any]:
+    """Receipts that belong to nothing of ours: rows of the receipt table, oldest first."""
+    ours = select(MESSAGE_DOCUMENTS.c.message_id)
+    query = (
+        select(RECEIPTS)
+        .where(
+            RECEIPTS.c.document_guid.is_(None),
+            RECEIPTS.c.message_id.is_(None) | RECEIPTS.c.message_id.not_in(ours),
+        )
+        .order_by(RECEIPTS.c.received_at, RECEIPTS.c.digest)
+    )
+    return list(connection.execute(query))
+
+
+def count_unreadable(connection: Connection) -> int:
+    """How many envelopes are kept of which something could not be read."""
+    query = select(func.count()).select_from(RECEIPT_ENVELOPES).where(RECEIPT_ENVELOPES.c.problem != "")
+    return connection.execute(query).scalar_one()
