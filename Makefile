@@ -5,7 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench schema clean
+# What `make campaign` takes; from the command line alone, for some environments have a NAME of their own.
+NAME :=
+SEED :=
+TRIALS :=
+PLANT :=
+
+.PHONY: demo test lint bench campaign schema clean
 
 demo: $(READY)
 	$(BIN)/connector demo
@@ -21,6 +27,10 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/road.py
+
+# All campaigns in full, or one of them: make campaign NAME=threads SEED=7; tests/campaigns/README.md says more.
+campaign: $(READY)
+	$(BIN)/python -m tests.campaigns $(NAME) $(SEED:%=--seed %) $(TRIALS:%=--trials %) $(PLANT:%=--plant %)
 
 # The JSON Schema of config/connector.toml, for editors.
 schema: $(READY)

@@ -1,0 +1,86 @@
+"""Which campaigns there are, and what each needs of the machine.
+
+A new one takes a module ``tests/campaigns/NAME.py`` with a constant ``CAMPAIGN`` and a line in `NEEDS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import shutil
+from collections.abc import Callable, Mapping
+
+import psycopg
+
+from tests.campaigns.campaign import Campaign
+
+POSTGRESQL = "postgresql://postgres@127.0.0.1:5432/postgres"
+"""The server that campaigns make their databases on."""
+
+Need = Callable[[], str]
+"""What is missing, in a sentence; empty when nothing is."""
+
+
+class NoSuchCampaign(Exception):
+    """No module of this name, or none with a campaign in it."""
+
+
+def a_database_server() -> str:
+    """PostgreSQL on this machine."""
+    return "" if postgresql_version() else f"needs a database server at {POSTGRESQL}"
+
+
+def gcc() -> str:
+    """A C compiler."""
+    return "" if shutil.which("gcc") else "needs gcc"
+
+
+NEEDS: Mapping[str, tuple[Need, ...]] = {
+    "threads": (),
+    "model": (),
+    "network": (),
+    "crash_points": (),
+    "power_loss": (gcc,),
+    "pause": (a_database_server,),
+    "kill": (a_database_server,),
+}
+"""Modules of this folder in the order they run in, each with what it needs. Those not there yet are left out."""
+
+
+def names() -> list[str]:
+    """The campaigns that are there."""
+    return [name for name in NEEDS if importlib.util.find_spec(_module(name)) is not None]
+
+
+def find(name: str) -> Campaign:
+    """The campaign of a module of this folder, or of any module whose name has a dot. Raises `NoSuchCampaign`."""
+    if "." not in name and name not in NEEDS:
+        raise NoSuchCampaign(f"there is no campaign {name}; there are {', '.join(names())}")
+    try:
+        campaign = importlib.import_module(_module(name)).CAMPAIGN
+    except ModuleNotFoundError as error:
+        if error.name is None or not _module(name).startswith(error.name):
+            raise  # the module is there; what it imports is not
+        raise NoSuchCampaign(f"there is no campaign {name}: {error}") from error
+    except AttributeError as error:
+        raise NoSuchCampaign(f"there is no campaign {name}: {error}") from error
+    assert isinstance(campaign, Campaign)
+    return campaign
+
+
+def missing(name: str) -> str:
+    """What a campaign needs and this machine lacks; empty when nothing."""
+    return "; ".join(filter(None, (need() for need in NEEDS.get(name, ()))))
+
+
+def postgresql_version() -> str:
+    """Of the server; empty when there is none."""
+    try:
+        with psycopg.connect(POSTGRESQL, connect_timeout=3) as connection:
+            return connection.info.parameter_status("server_version") or "of unknown version"
+    except psycopg.OperationalError:
+        return ""
+
+
+def _module(name: str) -> str:
+    return name if "." in name else f"tests.campaigns.{name}"
