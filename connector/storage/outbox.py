@@ -48,7 +48,10 @@ class MessageRow(SQLModel, table=True):
     """One signed message and where it is on its way out."""
 
     __tablename__ = "message"
-    __table_args__ = (Index("ix_message_due", "state", "due_at"),)
+    __table_args__ = (
+        Index("ix_message_due", "state", "due_at"),
+        Index("ix_message_queued", "state", "queued_at"),
+    )
 
     id: str = Field(primary_key=True)
     """The DXP CopMsgId."""

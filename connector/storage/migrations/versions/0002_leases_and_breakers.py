@@ -33,3 +33,4 @@ def upgrade() -> None:
     beginning = sa.text("'1970-01-01 00:00:00.000000'")
     op.add_column("message", sa.Column("queued_at", UtcTime(), nullable=False, server_default=beginning))
     op.execute("UPDATE message SET queued_at = created_at")
+    op.create_index("ix_message_queued", "message", ["state", "queued_at"])
