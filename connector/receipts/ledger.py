@@ -1,6 +1,6 @@
 """Receipts as they came: envelopes kept raw, each return record applied once, to the revision it belongs to.
 
-A record belongs to the revision whose guid it echoes, else to the newest revision of its key that was made before it
+A record belongs to the revision whose guid it echoes, else to the newest revision of its key that was sent before it
 was said. One that matches nothing is kept and shown.
 """
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from connector.messages.deliveries import DeliveryState
 from connector.messages.receipts import CustomsStatus, Receipt
 from connector.receipts.fold import Said, Standing, fold
 from connector.storage.limits import portions
-from connector.storage.outbox import DOCUMENTS, MESSAGE_DOCUMENTS, MESSAGES
+from connector.storage.outbox import ATTEMPTS, DOCUMENTS, MESSAGE_DOCUMENTS, MESSAGES
 from connector.storage.receipts import RECEIPT_CURSORS, RECEIPT_ENVELOPES, RECEIPTS
 
 
@@ -179,12 +179,12 @@ def _match(connection: Connection, receipts: Sequence[Receipt]) -> dict[str, tup
         elif receipt.guid in by_guid:
             matches[receipt.digest] = (by_guid[receipt.guid],)
         else:
-            made_before = [
+            sent_before = [
                 owner
-                for made_at, owner in by_key.get((receipt.answers, receipt.business_key), ())
-                if made_at <= receipt.time
+                for sent_at, owner in by_key.get((receipt.answers, receipt.business_key), ())
+                if sent_at <= receipt.time
             ]
-            matches[receipt.digest] = tuple(made_before[-1:])
+            matches[receipt.digest] = tuple(sent_before[-1:])
     return matches
 
 
@@ -197,18 +197,26 @@ def _owners(connection: Connection, column: Any, values: list[str]) -> dict[str,
 
 
 def _owners_by_key(connection: Connection, keys: set[str]) -> dict[tuple[str, str], list[tuple[datetime, Owner]]]:
-    """All revisions by (type, key), oldest first, each with the time it was made."""
+    """All revisions that were sent by (type, key), oldest first, each with the time it first was."""
     found: dict[tuple[str, str], list[tuple[datetime, Owner]]] = {}
-    if keys:
-        query = _owner_query().where(DOCUMENTS.c.business_key.in_(sorted(keys))).order_by(DOCUMENTS.c.revision)
+    for some in portions(sorted(keys)):
+        query = (
+            _owner_query()
+            .add_columns(func.min(ATTEMPTS.c.started_at).label("sent_at"))
+            .join(MESSAGE_DOCUMENTS, MESSAGE_DOCUMENTS.c.guid == DOCUMENTS.c.guid)
+            .join(ATTEMPTS, ATTEMPTS.c.message_id == MESSAGE_DOCUMENTS.c.message_id)
+            .where(DOCUMENTS.c.business_key.in_(some), ATTEMPTS.c.kind == "send")
+            .group_by(DOCUMENTS.c.guid)
+            .order_by(DOCUMENTS.c.revision)
+        )
         for row in connection.execute(query):
-            found.setdefault((row.type, row.business_key), []).append((row.app_time, _owner(row)))
+            found.setdefault((row.type, row.business_key), []).append((row.sent_at, _owner(row)))
     return found
 
 
 def _owner_query() -> Any:
     table = DOCUMENTS.c
-    return select(table.guid, table.type, table.business_key, table.waybill, table.export_list, table.app_time)
+    return select(table.guid, table.type, table.business_key, table.waybill, table.export_list)
 
 
 def _owner(row: Any) -> Owner:

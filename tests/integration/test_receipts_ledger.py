@@ -76,11 +76,15 @@ def test_receipt_belongs_to_the_revision_whose_guid_it_echoes(database: Database
     assert owners(take(database, (1, [receipt("a", old), receipt("b", new)]))) == {"a": (old.guid,), "b": (new.guid,)}
 
 
-def test_receipt_belongs_to_the_newest_revision_made_before_it_when_its_guid_is_not_ours(
+def test_receipt_belongs_to_the_newest_revision_sent_before_it_when_its_guid_is_not_ours(
     database: Database, keep: Keep
 ) -> None:
-    old = keep("1", at=NOW)[0]
-    new = keep("1", revision=2, at=NOW + timedelta(hours=1))[0]
+    old = keep("1", at=NOW - timedelta(hours=1), message_id="m1")[0]
+    new = keep("1", revision=2, at=NOW, message_id="m2")[0]
+    keep("1", revision=3, at=NOW, message_id="m3")  # waits to be sent
+    for minutes in (0, 60):
+        with database.write(Deed.CLAIM) as transaction:
+            queue.claim(transaction, "send", now=NOW + timedelta(minutes=minutes), lease=timedelta(hours=9))
     said = {
         digest: receipt(digest, old, minute=minute, guid=STRANGER)
         for digest, minute in {"before": -1, "at once": 0, "between": 59, "after": 61}.items()
