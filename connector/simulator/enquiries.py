@@ -167,7 +167,7 @@ def _stage(now: int) -> Any:
     receipts = tables.receipts
     return (
         select(func.coalesce(func.max(receipts.c.stage), 0))
-        .where(receipts.c.message_id == tables.messages.c.id, receipts.c.due_at <= now)
+        .where(receipts.c.message_id == tables.messages.c.id, receipts.c.said_at <= now)
         .correlate(tables.messages)
         .scalar_subquery()
     )

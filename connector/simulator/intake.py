@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -16,13 +17,14 @@ from connector.simulator import tables
 from connector.simulator.books import close_books, open_books
 from connector.simulator.declarations import Declaration
 from connector.simulator.door import Admitted, Letter
+from connector.simulator.plan import Plan
 from connector.simulator.rules import Verdict
 from connector.simulator.stages import Schedule, return_time, words
 
 _PRE_NO_LETTER = {"CEB213": "B", "CEB215": "O"}
 
 
-def take_in(connection: Connection, admitted: Admitted, answer: str, schedule: Schedule) -> None:
+def take_in(connection: Connection, admitted: Admitted, answer: str, schedule: Schedule, plan: Plan) -> None:
     """Write a message whose id was not known before, its documents and the plan of its receipts."""
     letter = admitted.letter
     message = {
@@ -34,14 +36,15 @@ def take_in(connection: Connection, admitted: Admitted, answer: str, schedule: S
         "times_received": 1,
         "answer": answer,
         "format_fault": admitted.format_fault,
+        "fault": "",
     }
     connection.execute(insert(tables.messages), message)
     stages = 1 if admitted.format_fault else _enter(connection, admitted, schedule)
-    planned = [
-        {"message_id": letter.message_id, "sender": letter.dxp_id, "stage": stage, "due_at": schedule.due_at(stage)}
-        for stage in range(stages)
-    ]
-    connection.execute(insert(tables.receipts), planned)
+    planned, fault = plan.receipts(schedule, stages)
+    if fault:
+        connection.execute(update(tables.messages).where(tables.messages.c.id == letter.message_id).values(fault=fault))
+    rows = [{"message_id": letter.message_id, "sender": letter.dxp_id} | asdict(one) for one in planned]
+    connection.execute(insert(tables.receipts), rows)
 
 
 def count_repeat(connection: Connection, letter: Letter) -> None:

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, select
 
 from connector.simulator import answers, enquiries, export_lists, tables
 from connector.simulator.answers import Mark
-from connector.simulator.archive import store_request
+from connector.simulator.archive import Arrival, Processed, last_place, note_request, store_query, store_request
 from connector.simulator.door import Letter, Refusal, admit, open_envelope
 from connector.simulator.enquiries import HeldMessage, Issued, LedgerEntry
 from connector.simulator.intake import count_received, count_repeat, take_in
+from connector.simulator.plan import Plan
 from connector.simulator.registry import Registry
 from connector.simulator.stages import Schedule, milliseconds
 
@@ -41,17 +43,30 @@ class Office:
         self._writing = threading.Lock()
         self._engine = tables.open_database(registry.database)
         self._reader = tables.reading(self._engine)
+        self._notebook = tables.open_database(registry.database, synchronous="NORMAL")
+        self._plan = Plan(registry.faults)
         with self._engine.begin() as connection:
             export_lists.import_file(connection, registry.export_lists)
+            self._place = last_place(connection)
+
+    @property
+    def plan(self) -> Plan:
+        """What goes wrong here."""
+        return self._plan
+
+    def arrival(self, fault: str = "") -> Arrival:
+        """A request that has just come, and which fault its peer gets."""
+        return Arrival(at=milliseconds(self._clock()), fault=fault)
 
     def close(self) -> None:
         """Close the database."""
+        self._notebook.dispose()
         self._engine.dispose()
 
-    def receive(self, body: bytes, content: str) -> str:
+    def receive(self, body: bytes, content: str, arrival: Arrival | None = None) -> str:
         """Take one submission and answer it with a mo document.
 
-        body: the whole request, kept for tests; content: the DxpMsg in it.
+        body: the whole request, kept for tests; content: the DxpMsg in it; arrival: None when it comes just now.
         """
         now = self._clock()
         letter = open_envelope(content, self._registry)
@@ -62,12 +77,24 @@ class Office:
             store_request(
                 connection,
                 body=body,
-                received_at=milliseconds(now),
                 message_id=message_id,
-                mark=Mark.REFUSED if isinstance(outcome, Refusal) else Mark.TAKEN_IN,
-                info=outcome.info if isinstance(outcome, Refusal) else answers.TAKEN_IN_TEXT,
+                arrival=arrival or Arrival(at=milliseconds(now)),
+                said=(Mark.REFUSED, outcome.info)
+                if isinstance(outcome, Refusal)
+                else (Mark.TAKEN_IN, answers.TAKEN_IN_TEXT),
+                processed=self._processed(),
             )
         return answer
+
+    def note_submission(self, body: bytes, content: str, arrival: Arrival) -> Arrival:
+        """Note a submission without processing it; with the arrival it answers, it can be received later.
+
+        content: the DxpMsg in it, empty where it could not be read.
+        """
+        letter = open_envelope(content, self._registry)
+        message_id = None if isinstance(letter, Refusal) else letter.message_id
+        with self._writing, self._engine.begin() as connection:
+            return replace(arrival, number=note_request(connection, body=body, message_id=message_id, arrival=arrival))
 
     def _receive(self, connection: Connection, letter: Letter, now: datetime) -> str | Refusal:
         """Take a letter in, or find that it came before; only a message that was taken in owns its id."""
@@ -84,7 +111,8 @@ class Office:
             count_received(connection, letter.type.name, keys)
             return Refusal(info=_ID_TAKEN.format(message_id=letter.message_id))
         answer = answers.write(letter.type.root, Mark.TAKEN_IN, answers.TAKEN_IN_TEXT, now)
-        take_in(connection, admitted, answer, Schedule(received_at=milliseconds(now), step=self._step))
+        schedule = Schedule(received_at=milliseconds(now), step=self._step)
+        take_in(connection, admitted, answer, schedule, self._plan)
         return answer
 
     def fetch_receipts(self, dxp_id: str, *, after: int, at_most: int) -> tuple[list[Issued], bool]:
@@ -98,12 +126,36 @@ class Office:
         with self._reader.connect() as connection:
             return enquiries.fetch(connection, dxp_id, after, at_most)
 
-    def find_message(self, dxp_id: str, message_id: str) -> HeldMessage | None:
-        """A message of a sender, None where the office has not taken it in."""
-        with self._reader.connect() as connection:
-            return enquiries.find_message(connection, dxp_id, message_id, milliseconds(self._clock()))
+    def find_message(self, dxp_id: str, message_id: str, arrival: Arrival | None = None) -> HeldMessage | None:
+        """A message of a sender, None where the office has not taken it in.
+
+        arrival: of the question; None when it comes just now. Question and answer are kept for tests, and the writers'
+        turn is taken, so that every message is processed clearly before or clearly after the answer.
+        """
+        arrival = arrival or self.arrival()
+        with self._writing, self._notebook.begin() as connection:
+            found = enquiries.find_message(connection, dxp_id, message_id, milliseconds(self._clock()))
+            store_query(
+                connection,
+                sender=dxp_id,
+                message_id=message_id,
+                arrival=arrival,
+                processed=self._processed(),
+                digest=found.digest if found else "",
+            )
+        return found
+
+    def note_query(self, dxp_id: str, message_id: str, arrival: Arrival) -> None:
+        """Note a question about a message without answering it."""
+        with self._writing, self._notebook.begin() as connection:
+            store_query(connection, sender=dxp_id, message_id=message_id, arrival=arrival, processed=None, digest="")
 
     def find_documents(self, query: enquiries.DocumentQuery) -> tuple[list[LedgerEntry], bool]:
         """Ledger entries of a sender in order of business key, and whether there are more."""
         with self._reader.connect() as connection:
             return enquiries.find_documents(connection, query, milliseconds(self._clock()))
+
+    def _processed(self) -> Processed:
+        """What is done now, in its place; to be asked for only in a writer's turn."""
+        self._place += 1
+        return Processed(at=milliseconds(self._clock()), place=self._place)

@@ -34,17 +34,18 @@ _MOST_ORIGINAL = 1_000_000
 def write_receipt(connection: Connection, planned: Row[Any]) -> str:
     """The DxpMsg of one planned receipt message.
 
-    planned: message_id, stage and due_at of the receipt; type, sender and format_fault of the message.
+    planned: message_id, stage, said_at, due_at and wrapping of the receipt; type, sender and format_fault of the
+    message.
     """
     receipt = RECEIPT_TYPES["CEB900" if planned.format_fault else message_type_of_root(planned.type).receipt]
     records = _format_fault(connection, planned) if planned.format_fault else _returns(connection, planned)
     envelope = Envelope(
-        message_id=_guid(planned, "envelope"),
+        message_id=_guid(planned, f"envelope{_wrapping(planned)}"),
         sender=OFFICE,
         receiver=planned.sender,
-        created=moment(planned.due_at),
+        created=moment(planned.due_at if planned.wrapping else planned.said_at),
         message_type=receipt.root,
-        data=_message(receipt, _guid(planned, "message"), records),
+        data=_message(receipt, _guid(planned, f"message{_wrapping(planned)}"), records),
     )
     return seal(envelope).decode()
 
@@ -62,7 +63,7 @@ def _returns(connection: Connection, planned: Row[Any]) -> Iterator[Mapping[str,
         word = stages[planned.stage]
         yield echo | {
             "returnStatus": word.code,
-            "returnTime": return_time(planned.due_at),
+            "returnTime": return_time(planned.said_at),
             "returnInfo": word.info.replace("{guid}", echo["guid"]),
         }
 
@@ -73,7 +74,7 @@ def _format_fault(connection: Connection, planned: Row[Any]) -> Iterator[Mapping
         "guid": _guid(planned, "record"),
         "returnStatus": FORMAT_FAULT_CODE,
         "returnInfo": f"报文校验失败，[{planned.format_fault}]",
-        "returnTime": return_time(planned.due_at),
+        "returnTime": return_time(planned.said_at),
         "oriCopMsgId": planned.message_id,
         "oriMessageType": planned.type,
         "oriBizMessage": original[:_MOST_ORIGINAL],
@@ -91,6 +92,11 @@ def _message(receipt: ReceiptType, guid: str, records: Iterator[Mapping[str, str
                 child = etree.SubElement(parent, tag(receipt.namespace, field.name))
                 child.text = record[field.name][: field.max_length]
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+
+
+def _wrapping(planned: Row[Any]) -> str:
+    """What tells a second envelope around the same records from the first."""
+    return f"/{planned.wrapping}" if planned.wrapping else ""
 
 
 def _guid(planned: Row[Any], role: str) -> str:

@@ -9,6 +9,9 @@
     [delays]
     stage_seconds = 2
 
+    [faults]                    # what goes wrong; see `faults`
+    drop = 0.01
+
     [[senders]]
     dxp_id = "DXPENT0000011351"
     certificate_sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -25,6 +28,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from connector.errors import ConfigurationError
+from connector.simulator.faults import FaultSettings
 from connector.toml_file import TomlFile
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
@@ -71,6 +75,7 @@ class Registry(_Table):
     export_lists: Path
     """The original export lists customs knows, one JSON object a line."""
     delays: Delays = Field(default_factory=Delays)
+    faults: FaultSettings = Field(default_factory=FaultSettings)
     senders: Annotated[tuple[Sender, ...], Field(min_length=1)]
 
     @property

@@ -5,6 +5,7 @@
     POST /ReceiveCebDeclare      receive
     POST /ReceiptService         fetchReceipts, queryMessage, queryDocuments (this project's own interface)
     GET  /ReceiveCebDeclare?wsdl, /ReceiptService?wsdl
+    GET  /admin/faults           and POST: what goes wrong, see `admin`
 """
 
 from __future__ import annotations
@@ -12,21 +13,25 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from importlib.resources import files
 
 import uvicorn
 from lxml import etree
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from connector.errors import ConfigurationError, UnreadableMessage
 from connector.messages.parser import parse
-from connector.simulator import soap
+from connector.simulator import admin, soap
+from connector.simulator.archive import Arrival
 from connector.simulator.enquiries import DocumentQuery
+from connector.simulator.faults import Service
+from connector.simulator.mishaps import Counter, Line, Mishaps
 from connector.simulator.office import Office
 from connector.simulator.registry import Registry
 from connector.simulator.soap import Call, Parts
@@ -43,14 +48,22 @@ _KEEP_ALIVE_SECONDS = 75
 """As long as common front servers keep an idle connection."""
 
 
-def application(office: Office) -> Starlette:
+def application(office: Office, mishaps: Mishaps) -> Starlette:
     """The web application around an office."""
+    submissions = Counter(
+        service=Service.SUBMISSIONS,
+        answer=partial(_answer, _receive, office),
+        note=partial(_note_submission, office),
+    )
+    receipts = Counter(
+        service=Service.RECEIPTS, answer=partial(_answer, _ask, office), note=partial(_note_question, office)
+    )
 
     async def submit(request: Request) -> Response:
-        return await run_in_threadpool(_answer, _receive, office, await request.body())
+        return await mishaps.respond(request, submissions)
 
     async def ask(request: Request) -> Response:
-        return await run_in_threadpool(_answer, _ask, office, await request.body())
+        return await mishaps.respond(request, receipts)
 
     return Starlette(
         routes=[
@@ -58,6 +71,7 @@ def application(office: Office) -> Starlette:
             Route(RECEIPTS_PATH, ask, methods=["POST"]),
             Route(SUBMIT_PATH, _describe, methods=["GET"]),
             Route(RECEIPTS_PATH, _describe, methods=["GET"]),
+            *admin.routes(office.plan, mishaps),
         ]
     )
 
@@ -87,10 +101,13 @@ def serve(office: Office, listener: socket.socket, ready: Callable[[], None]) ->
     """Answer requests until SIGTERM or SIGINT; those under way are finished first.
 
     ready: called once signals end it properly and requests are waited for.
+
+    Peers that are kept waiting by a fault are let go, and what was to be processed later is processed at the end.
     """
+    mishaps = Mishaps(office)
     config = uvicorn.Config(
-        application(office),
-        http="h11",
+        application(office, mishaps),
+        http=Line,
         loop="asyncio",
         lifespan="off",
         log_level="warning",
@@ -107,7 +124,10 @@ def serve(office: Office, listener: socket.socket, ready: Callable[[], None]) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     ready()
-    server.run(sockets=[listener])
+    try:
+        server.run(sockets=[listener])
+    finally:
+        mishaps.finish()
 
 
 async def _describe(request: Request) -> Response:
@@ -120,29 +140,54 @@ async def _describe(request: Request) -> Response:
     return Response(etree.tostring(root, xml_declaration=True, encoding="UTF-8"), media_type="text/xml")
 
 
-def _answer(service: Callable[[Office, bytes], bytes], office: Office, body: bytes) -> Response:
+def _answer(
+    service: Callable[[Office, bytes, Arrival], bytes], office: Office, body: bytes, arrival: Arrival
+) -> Response:
     try:
-        return Response(service(office, body), media_type="text/xml")
+        return Response(service(office, body, arrival), media_type="text/xml")
     except UnreadableMessage as error:
         return Response(soap.write_fault(error.cause), status_code=500, media_type="text/xml")
 
 
-def _receive(office: Office, body: bytes) -> bytes:
+def _receive(office: Office, body: bytes, arrival: Arrival) -> bytes:
+    return soap.write_received(office.receive(body, _content(body), arrival))
+
+
+def _content(body: bytes) -> str:
+    """The DxpMsg of a submission."""
     call = soap.read_call(body, arguments_namespace="")
     if (call.namespace, call.operation) != (soap.RECEIVE, "receive"):
         raise UnreadableMessage(f"there is no operation {call.operation} in {call.namespace}")
-    return soap.write_received(office.receive(body, _text(call, "content")))
+    return _text(call, "content")
 
 
-def _ask(office: Office, body: bytes) -> bytes:
+def _note_submission(office: Office, body: bytes, arrival: Arrival) -> Arrival:
+    """Note a submission that is not processed, or not yet."""
+    try:
+        content = _content(body)
+    except UnreadableMessage:
+        content = ""
+    return office.note_submission(body, content, arrival)
+
+
+def _ask(office: Office, body: bytes, arrival: Arrival) -> bytes:
     call = soap.read_call(body, arguments_namespace=soap.RECEIPTS)
     operation = _OPERATIONS.get(call.operation) if call.namespace == soap.RECEIPTS else None
     if operation is None:
         raise UnreadableMessage(f"there is no operation {call.operation} in {call.namespace}")
-    return soap.write_response(call.operation, operation(office, call))
+    return soap.write_response(call.operation, operation(office, call, arrival))
 
 
-def _fetch_receipts(office: Office, call: Call) -> Parts:
+def _note_question(office: Office, body: bytes, arrival: Arrival) -> Arrival:
+    """Note a queryMessage that is not answered; other questions leave no trace."""
+    with suppress(UnreadableMessage):
+        call = soap.read_call(body, arguments_namespace=soap.RECEIPTS)
+        if call.operation == "queryMessage":
+            office.note_query(_text(call, "dxpId"), _text(call, "copMsgId"), arrival)
+    return arrival
+
+
+def _fetch_receipts(office: Office, call: Call, _arrival: Arrival) -> Parts:
     issued, more = office.fetch_receipts(
         _text(call, "dxpId"), after=_number(call, "afterSequence"), at_most=_count(call)
     )
@@ -151,8 +196,8 @@ def _fetch_receipts(office: Office, call: Call) -> Parts:
     yield "more", str(more).lower()
 
 
-def _query_message(office: Office, call: Call) -> Parts:
-    found = office.find_message(_text(call, "dxpId"), _text(call, "copMsgId"))
+def _query_message(office: Office, call: Call, arrival: Arrival) -> Parts:
+    found = office.find_message(_text(call, "dxpId"), _text(call, "copMsgId"), arrival)
     yield "known", str(found is not None).lower()
     if found:
         yield "receivedAt", moment(found.received_at).isoformat(timespec="milliseconds")
@@ -161,7 +206,7 @@ def _query_message(office: Office, call: Call) -> Parts:
             yield "latestStatus", status
 
 
-def _query_documents(office: Office, call: Call) -> Parts:
+def _query_documents(office: Office, call: Call, _arrival: Arrival) -> Parts:
     found, more = office.find_documents(
         DocumentQuery(
             dxp_id=_text(call, "dxpId"),
@@ -177,7 +222,7 @@ def _query_documents(office: Office, call: Call) -> Parts:
     yield "more", str(more).lower()
 
 
-_OPERATIONS: Mapping[str, Callable[[Office, Call], Parts]] = {
+_OPERATIONS: Mapping[str, Callable[[Office, Call, Arrival], Parts]] = {
     "fetchReceipts": _fetch_receipts,
     "queryMessage": _query_message,
     "queryDocuments": _query_documents,

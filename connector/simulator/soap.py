@@ -77,11 +77,14 @@ def write_response(operation: str, parts: Parts) -> bytes:
     return _serialized(envelope)
 
 
-def write_fault(reason: str) -> bytes:
-    """The HTTP body of a Fault whose cause is the request."""
+def write_fault(reason: str, code: str = "soap:Client") -> bytes:
+    """The HTTP body of a Fault.
+
+    code: whose fault it is; as it stands that of the request.
+    """
     envelope, body = _envelope()
     fault = etree.SubElement(body, f"{{{SOAP}}}Fault")
-    etree.SubElement(fault, "faultcode").text = "soap:Client"
+    etree.SubElement(fault, "faultcode").text = code
     etree.SubElement(fault, "faultstring").text = reason
     return _serialized(envelope)
 
