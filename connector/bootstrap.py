@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from connector.config import Settings, secret
 from connector.deeds import Watch, unwatched
@@ -86,6 +87,7 @@ def build_connector(
             open_for=timedelta(seconds=customs.breaker_open_seconds),
             probes=customs.breaker_probes,
         ),
+        holder=str(uuid4()),
         lease=timedelta(seconds=customs.deadline_seconds) + _LEASE_MARGIN,
         collection_lease=_COLLECTION_LEASE,
         clock=now_by_database,

@@ -114,8 +114,10 @@ class _Part:
                 log.error("%s: %s", self.name, failure)
         if self.causes and not failures and not tick.idle:
             log.warning("%s: works again", self.name)
-        if failures or not tick.idle:
-            self.causes = set(failures)
+        if failures:
+            self.causes |= failures.keys()  # so that causes that take turns are said once each
+        elif not tick.idle:
+            self.causes = set()
 
 
 def run(connector: Connector, settings: Settings, stop: Stop, *, workers: int) -> None:
@@ -151,7 +153,8 @@ def run(connector: Connector, settings: Settings, stop: Stop, *, workers: int) -
 
 
 def _collect(connector: Connector) -> _Tick:
-    return _Tick(failures=collect_and_prepare(connector).failures)
+    cycle = collect_and_prepare(connector)
+    return _Tick(failures=cycle.failures, idle=cycle.collected.is_elsewhere)
 
 
 def _deliver(connector: Connector) -> _Tick:
@@ -160,6 +163,6 @@ def _deliver(connector: Connector) -> _Tick:
 
 
 def _receive(connector: Connector) -> _Tick:
-    take_receipts(connector)
+    received = take_receipts(connector)
     split_refused(connector)
-    return _Tick()
+    return _Tick(idle=received.is_elsewhere)

@@ -51,14 +51,17 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         print_object(found)
         return
-    lines = [f"{one['type']}  {one['customs_status']:<14} {one['count']:>8}" for one in found["documents"]]
-    lines += [f"messages {state:<14} {count:>6}" for state, count in found["messages"].items()]
-    lines += [
-        f"overdue answers        {found['overdue']:>6}",
-        f"in quarantine          {found['quarantined']:>6}",
-        f"receipts of unknown    {found['unmatched_receipts']:>6}",
-        f"receipts unreadable    {found['unreadable_receipts']:>6}",
-        f"audit entries          {found['audit_entries']:>6}",
+    figures = {f"{one['type']} {one['customs_status']}": one["count"] for one in found["documents"]}
+    figures |= {f"messages {state}": count for state, count in found["messages"].items()}
+    figures |= {
+        "overdue answers": found["overdue"],
+        "in quarantine": found["quarantined"],
+        "receipts of unknown": found["unmatched_receipts"],
+        "receipts unreadable": found["unreadable_receipts"],
+        "audit entries": found["audit_entries"],
+    }
+    lines = [
+        *[f"{name:<24} {count:>8}" for name, count in figures.items()],
         *[_line(endpoint) for endpoint in found["endpoints"] if endpoint["info"]],
         *[f"warning: {warning}" for warning in warnings],
     ]
@@ -84,5 +87,7 @@ def _endpoint(connection: Connection, url: str, now: datetime) -> dict[str, Any]
 
 def _line(endpoint: dict[str, Any]) -> str:
     until = f" until {local(endpoint['open_until'])}" if endpoint["breaker"] == "open" else ""
-    failed = f"failed {endpoint['failures']} times in a row, breaker {endpoint['breaker']}{until}"
-    return f"{endpoint['url']}: {failed}: {endpoint['info']}"
+    return (
+        f"{endpoint['url']}: failures in a row {endpoint['failures']}, circuit breaker {endpoint['breaker']}{until}; "
+        f"the last: {endpoint['info']}"
+    )

@@ -38,6 +38,8 @@ class Collected:
     """Records that are new or differ from their last version."""
     unreadable: int = 0
     """Rows newly held in quarantine because they cannot become records."""
+    is_elsewhere: bool = False
+    """Another process is at it; nothing was done here."""
 
 
 def collect(connector: Connector, collection: Collection) -> Collected:
@@ -48,6 +50,7 @@ def collect(connector: Connector, collection: Collection) -> Collected:
     """
     total = Collected()
     with held(connector, f"collect {collection.name}", connector.collection_lease) as lease:
+        total.is_elsewhere = lease is None
         if lease is not None:
             _collect(connector, collection, lease, total)
     return total

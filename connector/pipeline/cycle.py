@@ -65,6 +65,7 @@ def collect_and_prepare(connector: Connector) -> Cycle:
             collected = collect(connector, collection)
             cycle.collected.changed += collected.changed
             cycle.collected.unreadable += collected.unreadable
+            cycle.collected.is_elsewhere |= collected.is_elsewhere
         except (SourceUnreachable, SourceChanged) as error:
             cycle.failures.append(error)
         try:

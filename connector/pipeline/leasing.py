@@ -20,7 +20,8 @@ def held(connector: Connector, name: str, length: timedelta) -> Iterator[Lease |
     A block that finds itself overtaken ends, and whoever overtook it goes on from what was committed.
     """
     with connector.database.write(Deed.LEASE) as transaction:
-        lease = leases.take(transaction, name, now=connector.clock(transaction), length=length)
+        now = connector.clock(transaction)
+        lease = leases.take(transaction, name, connector.holder, now=now, length=length)
     try:
         yield lease
     except Overtaken:

@@ -45,6 +45,8 @@ class Received:
     """Documents that customs has now rejected or failed."""
     unreadable: int = 0
     """Envelopes kept but not understood."""
+    is_elsewhere: bool = False
+    """Another process is at it; nothing was done here."""
 
 
 def take_receipts(connector: Connector) -> Received:
@@ -54,6 +56,7 @@ def take_receipts(connector: Connector) -> Received:
     """
     total = Received()
     with held(connector, f"receipts {connector.endpoint}", connector.lease) as lease:
+        total.is_elsewhere = lease is None
         more = lease is not None
         while lease is not None and more and not connector.is_stopping():
             more = _take_page(connector, lease, total)

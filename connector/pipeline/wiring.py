@@ -56,6 +56,8 @@ class Connector:
     """DXP account that receives our messages."""
     policy: RetryPolicy
     breaker_policy: BreakerPolicy
+    holder: str
+    """Whose leases on collections and the receipt stream are ours: another name for each process."""
     lease: timedelta
     """How long a claimed message or the receipt stream is ours; longer than a call can take."""
     collection_lease: timedelta

@@ -13,12 +13,12 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url, text
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
@@ -116,7 +116,7 @@ class Database:
                 raise  # a fault of the statement, not of the database
             raise DatabaseUnreachable(
                 f"{self.address}: {_first_line(error)}",
-                effect="nothing was changed",
+                effect="what was being written is there whole or not at all; it is looked up before it is done again",
                 remedy="check that the database runs, its disk is writable and has room, and [database] is right",
             ) from error
 
@@ -155,9 +155,10 @@ def _locked(path: Path) -> Iterator[None]:
                 effect="nothing was started",
                 remedy="end that process first, or keep our records in PostgreSQL, where several may work at once",
             ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with suppress(OSError):  # on a full disk the lock holds all the same, only nobody can tell whose it is
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
         yield
 
 
@@ -188,6 +189,7 @@ def _engine(url: str, password: str | None) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "handle_error", _drop_read_only)
     return engine
 
 
@@ -218,6 +220,12 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writer = connection.get_execution_options().get(_WRITER)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+
+def _drop_read_only(context: ExceptionContext) -> None:
+    """While a disk is read-only, SQLite opens connections that never write again: the pool is made anew."""
+    if "readonly" in str(context.original_exception):
+        context.is_disconnect = True
 
 
 def _first_line(error: DBAPIError) -> str:

@@ -4,7 +4,7 @@ A lease is a name, a token that grows each time it is taken, and an end. Whoever
 and changes nothing. Messages carry their own lease; these guard the cursors of sources and of receipt streams::
 
     with database.write(Deed.LEASE) as transaction:
-        lease = take(transaction, "collect returns", now=now, length=timedelta(minutes=5))   # None: another has it
+        lease = take(transaction, "collect returns", holder, now=now, length=timedelta(minutes=5))
     with database.write(Deed.COLLECT) as transaction:
         extend(transaction, lease, now=now)          # raises Overtaken when another took it meanwhile
         ...
@@ -29,6 +29,8 @@ class LeaseRow(SQLModel, table=True):
 
     name: str = Field(primary_key=True)
     token: int
+    holder: str
+    """Of whom it is: a process that comes again, after a fault kept it from giving the lease back, need not wait."""
     until: datetime = Field(sa_column=Column(UtcTime, nullable=False))
 
 
@@ -48,18 +50,21 @@ class Lease:
     length: timedelta
 
 
-def take(transaction: Connection, name: str, *, now: datetime, length: timedelta) -> Lease | None:
-    """Take a lease that nobody holds, or that has ended; None while another holds it."""
+def take(transaction: Connection, name: str, holder: str, *, now: datetime, length: timedelta) -> Lease | None:
+    """Take a lease that nobody holds, or that has ended; None while another holds it.
+
+    holder: a name of the process; one process never works under the same lease twice at a time.
+    """
     lock(transaction, f"lease {name}")
     table = LEASES.c
     row = transaction.execute(select(LEASES).where(table.name == name)).one_or_none()
     if row is None:
-        transaction.execute(insert(LEASES).values(name=name, token=1, until=now + length))
+        transaction.execute(insert(LEASES).values(name=name, token=1, holder=holder, until=now + length))
         return Lease(name=name, token=1, length=length)
-    if row.until > now:
+    if row.until > now and row.holder != holder:
         return None
-    taken = update(LEASES).where(table.name == name).values(token=row.token + 1, until=now + length)
-    transaction.execute(taken)
+    taken = update(LEASES).where(table.name == name)
+    transaction.execute(taken.values(token=row.token + 1, holder=holder, until=now + length))
     return Lease(name=name, token=row.token + 1, length=length)
 
 

@@ -89,7 +89,7 @@ class Overtaken:
         if len(self.asked) == 2:
             with self.connector.database.write(Deed.LEASE) as transaction:
                 later = self.connector.clock(transaction) + self.connector.collection_lease + timedelta(seconds=1)
-                self.lease = leases.take(transaction, "collect r", now=later, length=timedelta(hours=1))
+                self.lease = leases.take(transaction, "collect r", "another", now=later, length=timedelta(hours=1))
         key = SourceKey(collection="r", key=str(number))
         record = SourceRecord(key=key, changed_at=datetime(2026, 6, 1, tzinfo=UTC), row={})
         records = (record,) if number < 4 else ()
@@ -113,7 +113,7 @@ def test_page_is_left_to_the_collector_that_took_over_meanwhile(enterprise: Wire
     source = Overtaken(connector=connector, asked=[], shape=shape)
     collection = Collection(source=source, mappings=())
     assert collect(connector, collection).changed == 1
-    assert collect(connector, collection) == Collected()
+    assert collect(connector, collection) == Collected(is_elsewhere=True)
     assert source.asked == [None, place(1)]
     assert source.lease is not None
     with connector.database.read() as connection:

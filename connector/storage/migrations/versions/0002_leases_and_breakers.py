@@ -16,6 +16,7 @@ def upgrade() -> None:
         "lease",
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("token", sa.Integer(), nullable=False),
+        sa.Column("holder", sa.String(), nullable=False),
         sa.Column("until", UtcTime(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
