@@ -21,7 +21,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from connector.config import Settings
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, CustomsUnreachable
 from connector.pipeline.cycle import collect_and_prepare, unanswered
 from connector.pipeline.deliver import deliver
 from connector.pipeline.split import split_refused
@@ -163,6 +163,11 @@ def _deliver(connector: Connector) -> _Tick:
 
 
 def _receive(connector: Connector) -> _Tick:
-    received = take_receipts(connector)
+    failures: list[ConnectorError] = []
+    is_elsewhere = False
+    try:
+        is_elsewhere = take_receipts(connector).is_elsewhere
+    except CustomsUnreachable as error:
+        failures.append(error)
     split_refused(connector)
-    return _Tick(idle=received.is_elsewhere)
+    return _Tick(failures=failures, idle=is_elsewhere)

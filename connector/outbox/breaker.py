@@ -61,6 +61,10 @@ class Breaker:
         """A call begins, which takes until then at most."""
         return self if self.open_until is None else replace(self, probe_until=until)
 
+    def withdrawn(self) -> Breaker:
+        """A call that was to begin was not made."""
+        return replace(self, probe_until=None)
+
     def succeeded(self, policy: BreakerPolicy) -> Breaker:
         """A call was answered."""
         if self.open_until is None or self.probes + 1 >= policy.probes:
@@ -72,9 +76,9 @@ class Breaker:
     ) -> Breaker:
         """A call found no usable answer; retry_after: how long customs asked us to stay away."""
         failures = self.failures + 1
-        opens = self.open_until is not None or failures >= policy.failures
+        times = [] if self.open_until is None else [self.open_until]  # of several calls the longest time counts
+        if self.open_until is not None or failures >= policy.failures:
+            times.append(now + policy.open_for)
         if retry_after is not None:
-            until: datetime | None = now + min(retry_after, MOST_PATIENCE)
-        else:
-            until = now + policy.open_for if opens else None
-        return Breaker(failures=failures, open_until=until, info=info)
+            times.append(now + min(retry_after, MOST_PATIENCE))
+        return Breaker(failures=failures, open_until=max(times, default=None), info=info)

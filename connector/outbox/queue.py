@@ -226,11 +226,7 @@ def refuse_by_receipt(transaction: Connection, message_id: MessageId, info: str,
 def requeue(transaction: Connection, message_id: MessageId, *, info: str, now: datetime) -> bool:
     """Send the same bytes again, for an operator; False when the state has changed meanwhile."""
     allowed = MESSAGES.c.state.in_([DeliveryState.REFUSED, DeliveryState.PARKED])
-    turned = _turn(transaction, and_(MESSAGES.c.id == message_id, allowed), DeliveryState.PENDING, info, now)
-    if turned:
-        again = update(MESSAGES).where(MESSAGES.c.id == message_id).values(tries=0, queued_at=now)
-        transaction.execute(again)
-    return bool(turned)
+    return bool(_turn(transaction, and_(MESSAGES.c.id == message_id, allowed), DeliveryState.PENDING, info, now))
 
 
 def close(transaction: Connection, message_id: MessageId, *, info: str, now: datetime) -> bool:
@@ -290,6 +286,7 @@ def _end_attempts(transaction: Connection, message_id: MessageId, info: str, now
 
 
 def _turn(transaction: Connection, which: Any, state: DeliveryState, info: str, now: datetime) -> list[MessageId]:
+    anew = {"tries": 0, "queued_at": now} if state is DeliveryState.PENDING else {}
     turned = transaction.execute(
         update(MESSAGES)
         .where(which)
@@ -301,6 +298,7 @@ def _turn(transaction: Connection, which: Any, state: DeliveryState, info: str, 
             settle_at=now,
             lease_token=MESSAGES.c.lease_token + 1,  # whoever is sending it, or asking about it, is overtaken
             lease_until=None,
+            **anew,
         )
         .returning(MESSAGES.c.id)
     )

@@ -51,8 +51,11 @@ def run_once(connector: Connector) -> Cycle:
         cycle.failures.append(unanswered(cycle.delivered))
     try:
         cycle.received = take_receipts(connector)
+    except CustomsUnreachable as error:
+        cycle.failures.append(error)
+    try:
         cycle.split = split_refused(connector)
-    except (CustomsUnreachable, SigningError) as error:
+    except SigningError as error:
         cycle.failures.append(error)
     return cycle
 

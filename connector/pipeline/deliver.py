@@ -7,6 +7,7 @@ more: a worker that was paused meanwhile sends nothing. Any number of workers ma
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -42,6 +43,8 @@ _OUTCOMES = {
     Withdrawn: "withdrawn",
     InDoubt: "in_doubt",
 }
+_LOOK_BACK_SECONDS = 1.0
+"""How often a busy worker looks for messages that others left behind."""
 _UNANSWERED = {"not_sent", "in_doubt", "unanswered"}
 """Outcomes without a usable answer: they count against the endpoint, not against the message."""
 
@@ -73,9 +76,12 @@ class _Reply:
 def deliver(connector: Connector) -> Delivered:
     """Work through everything that is due, sending and asking in turn, as far as the circuit breakers allow."""
     total = Delivered()
-    recover(connector)
+    recovered_at = float("-inf")
     kinds: list[AttemptKind] = ["send", "query"] if connector.answers_questions else ["send"]
     while not connector.is_stopping():
+        if time.monotonic() - recovered_at >= _LOOK_BACK_SECONDS:  # a backlog may keep this loop busy for hours
+            recover(connector)
+            recovered_at = time.monotonic()
         claim = _claim(connector, kinds, total)
         if claim is None:
             break
@@ -167,8 +173,8 @@ def _ask(connector: Connector, claim: Claim) -> _Reply:
     return _Reply(answer=finding, outcome="known" if isinstance(finding, Known) else "not_known")
 
 
-def _record(connector: Connector, claim: Claim, reply: _Reply) -> DeliveryState:
-    """Write what came back and what follows; the message's state then, as far as it was ours to change."""
+def _record(connector: Connector, claim: Claim, reply: _Reply) -> DeliveryState | None:
+    """Write what came back and what follows; the message's state then, None when it was no longer ours to change."""
     with connector.database.write(Deed.RECORD) as transaction:
         now = connector.clock(transaction)
         _note(transaction, connector, claim, reply, now)
@@ -185,16 +191,16 @@ def _record(connector: Connector, claim: Claim, reply: _Reply) -> DeliveryState:
             },
         )
         log.append(transaction, [entry], actor=ACTOR, time=now)
-    return step.state
+    return step.state if ours else None
 
 
 def _note(transaction: Connection, connector: Connector, claim: Claim, reply: _Reply, now: datetime) -> None:
-    """Tell the endpoint's circuit breaker, unless it was not called."""
-    if reply.outcome == "withdrawn":
-        return
+    """Tell the endpoint's circuit breaker how the call ended, or that it was not made."""
     endpoint, policy = _endpoint(connector, claim.kind), connector.breaker_policy
     before = endpoints.locked(transaction, endpoint)
-    if reply.outcome in _UNANSWERED:
+    if reply.outcome == "withdrawn":
+        after = before.withdrawn()
+    elif reply.outcome in _UNANSWERED:
         after = before.failed(reply.info, now=now, policy=policy, retry_after=reply.retry_after)
     else:
         after = before.succeeded(policy)

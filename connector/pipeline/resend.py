@@ -40,7 +40,7 @@ from connector.pipeline.entries import status_changed
 from connector.pipeline.packing import new_message, signed_entry
 from connector.pipeline.wiring import Connector
 from connector.receipts import ledger
-from connector.receipts.queries import is_format_checked
+from connector.receipts.queries import answered_in, is_format_checked
 from connector.sources import inbox
 from connector.storage.database import lock
 
@@ -150,10 +150,14 @@ def _plan_message(  # noqa: PLR0911 - one return for each row of the table above
 
 
 def _overtaken(connection: Connection, view: MessageView) -> set[str]:
-    """Revisions of the message that have a newer one, or another carrier that was neither refused nor closed."""
+    """Revisions that do not go with the message again.
+
+    They have a newer one, another carrier that was neither refused nor closed, or an answer of their own.
+    """
     newest = documents.newest_revisions(connection, view.type, list(view.documents))
     pairs = zip(view.documents, view.guids, strict=True)
-    return {guid for key, guid in pairs if newest[key].guid != guid} | queries.other_carriers(connection, view.id)
+    newer = {guid for key, guid in pairs if newest[key].guid != guid}
+    return newer | queries.other_carriers(connection, view.id) | answered_in(connection, view.id)
 
 
 def _plan_revision(connector: Connector, view: DocumentView) -> Plan:

@@ -16,6 +16,13 @@ def is_format_checked(connection: Connection, message_id: str) -> bool:
     return bool(connection.execute(select(RECEIPTS.c.digest).where(RECEIPTS.c.message_id == message_id)).first())
 
 
+def answered_in(connection: Connection, message_id: str) -> set[str]:
+    """Revisions of a message of which customs has said something by themselves: it let them pass the format check."""
+    inside = select(MESSAGE_DOCUMENTS.c.guid).where(MESSAGE_DOCUMENTS.c.message_id == message_id)
+    answered = select(RECEIPTS.c.document_guid).where(RECEIPTS.c.document_guid.in_(inside))
+    return set(connection.execute(answered).scalars())
+
+
 def refused_batches(connection: Connection) -> list[str]:
     """Messages of several documents that stand refused by a format check (CEB900)."""
     table = MESSAGES.c

@@ -99,7 +99,7 @@ class Database:
         if self.is_postgresql or file in {None, "", ":memory:"}:
             yield False
             return
-        with _locked(Path(f"{file}.lock")):
+        with _locked(Path(f"{Path(str(file)).resolve()}.lock")):  # a link to the file is the same file
             yield True
 
     def close(self) -> None:
@@ -156,9 +156,8 @@ def _locked(path: Path) -> Iterator[None]:
                 remedy="end that process first, or keep our records in PostgreSQL, where several may work at once",
             ) from None
         with suppress(OSError):  # on a full disk the lock holds all the same, only nobody can tell whose it is
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            os.ftruncate(file.fileno(), 0)  # past the buffer: what it could not write it would write when closed
+            os.write(file.fileno(), str(os.getpid()).encode("ascii"))
         yield
 
 

@@ -24,6 +24,11 @@ _RESPONSE = "{http://ws.newyork.zjport.gov.cn/}receiveResponse"
 FAULT = f"{{{_SOAP}}}Fault"
 
 _MOST_SECONDS = 10**9
+_MOST_DIGITS = 10
+"""Of a time in seconds: Python refuses to read a number of thousands of digits."""
+
+_TURNED_AWAY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+"""Statuses that say something of the moment, not of the message."""
 
 TAKEN_IN = "1"
 REFUSED = "2"
@@ -56,7 +61,7 @@ def read_retry_after(value: str, now: datetime) -> timedelta | None:
     datetime.timedelta(seconds=120)
     """
     if value.isascii() and value.isdecimal():
-        return timedelta(seconds=min(int(value), _MOST_SECONDS))
+        return timedelta(seconds=int(value) if len(value) < _MOST_DIGITS else _MOST_SECONDS)
     try:
         until = parsedate_to_datetime(value)
     except ValueError:
@@ -69,7 +74,8 @@ def _read_answer(status: int, raw: bytes) -> Answer:
         element = payload(raw)
         if element.tag == FAULT:
             info = fault_text(element)
-            return RefusedAtDoor(raw=raw, info=info) if _blames_client(element) else InDoubt(raw=raw, info=info)
+            is_judged = _blames_client(element) and status not in _TURNED_AWAY
+            return RefusedAtDoor(raw=raw, info=info) if is_judged else InDoubt(raw=raw, info=info)
         if status != HTTPStatus.OK:
             return InDoubt(raw=raw, info=f"HTTP status {status}")
         marks, info = _results(element)

@@ -103,18 +103,23 @@ class _CheckedTransport(zeep.Transport):
         try:
             element = payload(reply.body)
         except UnreadableMessage as error:
-            failure = unusable(f"HTTP status {reply.status}: {error.cause}")
-            failure.retry_after = read_retry_after(reply.retry_after, datetime.now(UTC))
-            raise failure from None
+            raise _turned_away(reply, f"HTTP status {reply.status}: {error.cause}") from None
         if element.tag == FAULT:
-            raise unusable(fault_text(element))
+            raise _turned_away(reply, fault_text(element))
         if reply.status != HTTPStatus.OK or element.tag != expected:
-            raise unusable(f"HTTP status {reply.status}, {element.tag}")
+            raise _turned_away(reply, f"HTTP status {reply.status}, {element.tag}")
         schema = etree.XMLSchema(self._schema)  # one for each reply: a schema keeps its errors in itself
         try:
             schema.assertValid(element)
         except etree.DocumentInvalid as error:
             raise unusable(str(error)) from None
+
+
+def _turned_away(reply: Reply, cause: str) -> CustomsUnreachable:
+    """The same, with the time that customs asks us to stay away."""
+    failure = unusable(cause)
+    failure.retry_after = read_retry_after(reply.retry_after, datetime.now(UTC))
+    return failure
 
 
 def _serialized(envelope: Element) -> bytes:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, text, update
 
 from connector.deeds import Deed
 from connector.messages.deliveries import Answer, DeliveryState, InDoubt, MessageId, NotKnown, NotSent, TakenIn
@@ -17,7 +17,7 @@ from connector.messages.documents import Document
 from connector.outbox import queries, queue
 from connector.outbox.delivery import Step, after_answer, after_finding, doubt
 from connector.outbox.queue import Claim
-from connector.outbox.retry import RetryPolicy
+from connector.outbox.retry import QUESTION_PERIOD, QUESTIONS, RetryPolicy
 from connector.storage.database import Database
 from connector.storage.outbox import ATTEMPTS, MESSAGES
 
@@ -319,3 +319,107 @@ def test_what_a_receipt_proved_stands_when_an_attempt_under_way_ends_otherwise(
     assert not record(database, under_way, step)
     assert state(database) == "delivered"
     assert claim(database, now=NOW + timedelta(days=1)) is None
+
+
+def asked(database: Database, minutes: int) -> None:
+    """The message as if it had been asked about so many minutes after NOW, without an answer."""
+    with database.write(Deed.PREPARE) as transaction:
+        number = len(transaction.execute(select(ATTEMPTS.c.id).where(ATTEMPTS.c.message_id == M)).all()) + 1
+        at = NOW + timedelta(minutes=minutes)
+        attempt = {"message_id": M, "number": number, "kind": "query", "body_digest": "", "started_at": at, "info": ""}
+        transaction.execute(insert(ATTEMPTS).values(**attempt, ended_at=at, outcome="unanswered"))
+
+
+def test_question_beyond_what_an_hour_allows_is_put_off_and_not_lost(database: Database, keep: Keep) -> None:
+    keep("1", message_id="m")
+    put(database, DeliveryState.IN_DOUBT)
+    for number in range(QUESTIONS):
+        asked(database, 2 * number)
+    early = NOW + QUESTION_PERIOD - timedelta(microseconds=1)
+    for now in (NOW + timedelta(minutes=20), early):
+        assert claim(database, now=now) is None
+        assert (state(database), message(database).due_at) == ("in_doubt", NOW + QUESTION_PERIOD)
+        with database.write(Deed.RESEND) as transaction:
+            assert queue.ask_soon(transaction, M, now=now)
+    assert claim(database, now=early) is None
+    found = claimed(database, now=NOW + QUESTION_PERIOD)
+    assert (found.kind, found.number) == ("query", QUESTIONS + 1)
+
+
+def test_question_put_off_holds_up_no_other(database: Database, keep: Keep) -> None:
+    keep("1", message_id="m")
+    keep("2", message_id="n", at=NOW + timedelta(minutes=1))
+    put(database, DeliveryState.IN_DOUBT)
+    for number in range(QUESTIONS):
+        asked(database, number)
+    assert claimed(database, now=NOW + timedelta(minutes=20)).message_id == "n"
+
+
+def test_sends_are_not_counted_as_questions(database: Database, keep: Keep) -> None:
+    keep("1", message_id="m")
+    for number in range(2 * QUESTIONS):
+        answer(database, claimed(database, now=NOW + timedelta(seconds=number)), NotSent(info="no route"))
+        put(database, DeliveryState.PENDING, due_at=NOW)
+    put(database, DeliveryState.IN_DOUBT, due_at=NOW)
+    assert claimed(database, now=NOW + timedelta(minutes=1)).kind == "query"
+
+
+def test_claim_is_ours_until_it_is_overtaken_or_too_little_of_its_lease_is_left(database: Database, keep: Keep) -> None:
+    keep("1", message_id="m")
+    first = claimed(database)
+    with database.read() as connection:
+        assert queue.is_ours(connection, first, until=NOW + LEASE)
+        assert not queue.is_ours(connection, first, until=NOW + LEASE + timedelta(microseconds=1))
+    with database.write(Deed.RECOVER) as transaction:
+        step = doubt("gone", now=NOW, policy=POLICY)
+        assert queue.abandon(transaction, M, first.token, step, now=NOW)
+    with database.read() as connection:
+        assert not queue.is_ours(connection, first, until=NOW)
+
+
+def test_claim_is_not_ours_any_more_when_its_attempt_is_recorded(database: Database, keep: Keep) -> None:
+    keep("1", message_id="m")
+    first = claimed(database)
+    answer(database, first, TakenIn(raw=b"", info=""))
+    with database.read() as connection:
+        assert not queue.is_ours(connection, first, until=NOW)
+
+
+def test_messages_that_waited_too_long_are_found_and_parked_with_their_doubts(database: Database, keep: Keep) -> None:
+    for number, kept in enumerate(["pending", "in_doubt", "delivered", "pending"]):
+        keep(str(number), message_id=f"m{number}", at=NOW + timedelta(hours=number // 3))
+        with database.write(Deed.PREPARE) as transaction:
+            transaction.execute(update(MESSAGES).where(MESSAGES.c.id == f"m{number}").values(state=DeliveryState(kept)))
+    assert claimed(database).message_id == "m0"  # it is being sent
+    with database.write(Deed.RECOVER) as transaction:
+        late = queue.overdue(transaction, NOW + timedelta(microseconds=1))
+        assert late == ["m1"]
+        queue.park(transaction, late, info="too long", now=NOW)
+        assert queue.overdue(transaction, NOW + timedelta(microseconds=1)) == []
+        assert queue.park(transaction, [MessageId("m2")], info="too long", now=NOW) == []
+    assert (state(database, "m1"), state(database, "m2"), state(database, "m3")) == ("parked", "delivered", "pending")
+
+
+MANY = 20_000
+
+
+def test_next_message_is_found_by_its_index_however_many_wait(database: Database, keep: Keep) -> None:
+    """Rows are counted, not seconds: the first claim after a start reads a few of them, not the whole outbox."""
+    keep("1", message_id="m", at=NOW - timedelta(days=1))
+    with database.write(Deed.PREPARE) as transaction:
+        row = dict(transaction.execute(select(MESSAGES)).mappings().one())
+        due = ({**row, "id": f"n{number}", "due_at": NOW - timedelta(seconds=number)} for number in range(MANY))
+        transaction.execute(insert(MESSAGES), list(due))
+        if database.is_postgresql:
+            transaction.execute(text("ANALYZE message"))
+    with database.read() as connection:
+        query = queue._due("send", NOW).compile(connection, compile_kwargs={"literal_binds": True})  # noqa: SLF001
+        explain = "EXPLAIN (ANALYZE, FORMAT TEXT)" if database.is_postgresql else "EXPLAIN QUERY PLAN"
+        plan = "\n".join(str(row[-1]) for row in connection.execute(text(f"{explain} {query}".replace(":", "\\:"))))
+    assert "ix_message_due" in plan
+    assert "Seq Scan" not in plan
+    assert "SCAN message" not in plan
+    if not database.is_postgresql:
+        assert "SEARCH message USING INDEX ix_message_due (state=? AND due_at<?)" in plan
+        assert "USE TEMP B-TREE FOR ORDER BY" not in plan  # at most for those that are due at the very same moment
+    assert claimed(database).message_id == "m"

@@ -18,6 +18,7 @@ from connector.messages.deliveries import (
     NotSent,
     RefusedAtDoor,
     TakenIn,
+    Withdrawn,
 )
 from connector.outbox.delivery import Step, after_answer, after_finding, after_no_finding, doubt
 from connector.outbox.retry import RetryPolicy
@@ -66,9 +67,21 @@ def test_message_waits_for_its_next_try_when_it_was_surely_not_sent() -> None:
     assert len({step.due_at for step in steps}) > 40
 
 
+@given(seconds=st.integers(0, 10**6))
+def test_message_in_doubt_waits_its_settling_time_whatever_time_customs_named(seconds: int) -> None:
+    step = answered(InDoubt(raw=b"", info="busy", retry_after=timedelta(seconds=seconds)))
+    assert (step.state, step.due_at, step.settle_at) == (DeliveryState.IN_DOUBT, NOW + SETTLE, NOW + SETTLE)
+
+
 @pytest.mark.parametrize("tries", [TRIES, TRIES + 1])
 def test_message_is_parked_when_its_tries_are_used_up_and_it_was_not_sent(tries: int) -> None:
     assert answered(NotSent(info="refused"), tries).state is DeliveryState.PARKED
+
+
+@pytest.mark.parametrize("tries", [1, TRIES, TRIES + 1])
+def test_message_goes_on_at_once_when_it_was_withdrawn_at_whatever_try(tries: int) -> None:
+    step = answered(Withdrawn(info="overtaken"), tries)
+    assert step == Step(state=DeliveryState.PENDING, info="overtaken", due_at=NOW, settle_at=NOW)
 
 
 @given(tries=st.integers(1, 100), raw=st.binary(max_size=8), info=st.text(max_size=8))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.outbox.retry import RetryPolicy
+from connector.outbox.retry import QUESTION_PERIOD, QUESTIONS, RetryPolicy, next_question
 
+NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
 SECONDS = st.floats(min_value=0.001, max_value=604_800)
 
 
@@ -50,3 +51,34 @@ def test_waits_fill_the_whole_range_up_to_a_bound_that_doubles_to_the_cap(tries:
 @pytest.mark.parametrize(("tries", "used_up"), [(1, False), (2, False), (3, True), (4, True)])
 def test_tries_are_used_up_at_the_last_one(tries: int, used_up: bool) -> None:  # noqa: FBT001 - a column of a table
     assert policy(tries=3).is_used_up(tries) is used_up
+
+
+def test_questions_are_ten_an_hour() -> None:
+    assert QUESTIONS == 10
+    assert timedelta(hours=1) == QUESTION_PERIOD
+
+
+@pytest.mark.parametrize("asked", range(10))
+def test_question_may_be_asked_now_when_fewer_than_ten_were(asked: int) -> None:
+    assert next_question([NOW] * asked, NOW) == NOW
+
+
+@pytest.mark.parametrize("minutes_ago", [0, 1, 59])
+def test_question_waits_until_the_tenth_last_is_an_hour_old(minutes_ago: int) -> None:
+    tenth = NOW - timedelta(minutes=minutes_ago)
+    assert next_question([NOW] * 9 + [tenth], NOW) == tenth + timedelta(hours=1)
+
+
+def test_question_may_be_asked_now_when_the_tenth_last_is_older_than_an_hour() -> None:
+    assert next_question([NOW] * 9 + [NOW - timedelta(hours=1)], NOW) == NOW
+    assert next_question([NOW] * 9 + [NOW - timedelta(days=1)], NOW) == NOW
+
+
+@given(gaps=st.lists(st.floats(0, 5000), min_size=30, max_size=60))
+def test_no_hour_holds_more_than_ten_questions_however_eagerly_they_are_asked(gaps: list[float]) -> None:
+    asked: list[datetime] = []
+    now = NOW
+    for gap in gaps:
+        now = next_question(asked[:QUESTIONS], now + timedelta(seconds=gap))
+        asked.insert(0, now)
+    assert all(late - early >= QUESTION_PERIOD for late, early in zip(asked, asked[QUESTIONS:], strict=False))

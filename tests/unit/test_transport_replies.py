@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
 from html import escape
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connector.errors import UnreadableMessage
 from connector.messages.deliveries import Answer, InDoubt, RefusedAtDoor, TakenIn
-from connector.transport.replies import payload, read_answer
+from connector.transport.replies import payload, read_answer, read_retry_after
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
+NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
 
 
 def envelope(content: str) -> bytes:
@@ -116,3 +121,68 @@ def test_answer_is_in_doubt_when_it_says_nothing_certain(status: int, raw: bytes
 def test_payload_is_refused_when_the_envelope_is_empty() -> None:
     with pytest.raises(UnreadableMessage, match="0 elements in the SOAP Body"):
         payload(envelope(""))
+
+
+@pytest.mark.parametrize(
+    ("status", "raw"),
+    [(503, b"<html>maintenance</html>"), (429, b""), (500, fault("s:Server")), (503, responding(mo("1")))],
+)
+def test_answer_in_doubt_says_how_long_to_stay_away_when_customs_does(status: int, raw: bytes) -> None:
+    answer = read_answer(status, raw, timedelta(seconds=7))
+    assert isinstance(answer, InDoubt)
+    assert answer.retry_after == timedelta(seconds=7)
+
+
+@pytest.mark.parametrize("raw", [responding(mo("1")), responding(mo("2")), fault("s:Client")])
+def test_answer_that_is_certain_is_the_same_whatever_time_customs_names(raw: bytes) -> None:
+    assert read_answer(200, raw, timedelta(seconds=7)) == read_answer(200, raw)
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("0", 0), ("1", 1), ("120", 120), ("007", 7), ("86400", 86400)])
+def test_retry_after_is_read_when_it_is_a_number_of_seconds(value: str, seconds: int) -> None:
+    assert read_retry_after(value, NOW) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Mon, 01 Jun 2026 08:02:00 GMT",
+        "Monday, 01-Jun-26 08:02:00 GMT",
+        "Mon Jun  1 08:02:00 2026",
+        "1 Jun 2026 16:02:00 +0800",
+    ],
+)
+def test_retry_after_is_read_when_it_is_a_date(value: str) -> None:
+    assert read_retry_after(value, NOW) == timedelta(minutes=2)
+
+
+def test_retry_after_is_nothing_to_wait_for_when_its_date_has_passed() -> None:
+    assert read_retry_after("Mon, 01 Jun 2026 07:59:59 GMT", NOW) == timedelta()
+
+
+@given(
+    moment=st.datetimes(datetime(1990, 1, 1), datetime(9998, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - as it asks
+    hours=st.integers(-23, 23),
+)
+def test_retry_after_is_the_same_moment_in_whatever_zone_its_date_stands(moment: datetime, hours: int) -> None:
+    whole = moment.replace(microsecond=0)
+    written = format_datetime(whole.astimezone(timezone(timedelta(hours=hours))))
+    assert read_retry_after(written, NOW) == max(whole - NOW, timedelta())
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-1", "1.5", "12 0", "²", "٣", "Mon, 99 Jun 2026 08:02:00 GMT", "0x10"])
+def test_retry_after_is_left_alone_when_it_says_nothing_certain(value: str) -> None:
+    assert read_retry_after(value, NOW) is None
+
+
+@pytest.mark.parametrize("value", ["9" * 12, "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_retry_after_is_a_time_however_long_it_asks_us_to_stay_away(value: str) -> None:
+    found = read_retry_after(value, NOW)
+    assert found is not None
+    assert found > timedelta(days=1000)
+
+
+@given(value=st.text(alphabet="0123456789 ,:+-.GMTJanMonEST", max_size=40))
+def test_retry_after_never_fails_whatever_it_says(value: str) -> None:
+    found = read_retry_after(value, NOW)
+    assert found is None or found >= timedelta()
