@@ -29,10 +29,11 @@ def running_office(registry: Path, port: int) -> Iterator[None]:
     """Start the office, wait until it answers, and stop it at the end. Raises `CustomsUnreachable`."""
     log = registry.with_name("customs.log")
     with log.open("ab") as output:
+        begun_at = output.tell()
         command = [sys.executable, "-m", "connector", "simulator", "serve", "--registry", str(registry)]
         process = subprocess.Popen(command, stdout=output, stderr=output)  # noqa: S603 - our own program
     try:
-        _wait(process, port, log)
+        _wait(process, port, log, begun_at)
         yield
     finally:
         process.terminate()
@@ -43,15 +44,13 @@ def running_office(registry: Path, port: int) -> Iterator[None]:
             process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path, begun_at: int) -> None:
+    """Until the office says that it listens: that somebody listens on the port would not prove that it is this one."""
     end = time.monotonic() + _STARTS_WITHIN
     while time.monotonic() < end and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
+        if f"listens on http://127.0.0.1:{port}".encode() in log.read_bytes()[begun_at:]:
             return
+        time.sleep(0.05)
     raise CustomsUnreachable(
         "the simulated customs office did not start",
         effect="nothing was sent",

@@ -41,7 +41,7 @@ class Breaker:
     open_until: datetime | None = None
     """None: closed."""
     probe_until: datetime | None = None
-    """A probe is on its way, until then at most."""
+    """A probe is on its way, until then at most; also its mark: only the call that bears it can end it."""
     info: str = ""
     """What the last failure was."""
 
@@ -61,18 +61,31 @@ class Breaker:
         """A call begins, which takes until then at most."""
         return self if self.open_until is None else replace(self, probe_until=until)
 
-    def withdrawn(self) -> Breaker:
-        """A call that was to begin was not made."""
-        return replace(self, probe_until=None)
+    def withdrawn(self, mark: datetime | None) -> Breaker:
+        """A call that was to begin was not made.
 
-    def succeeded(self, policy: BreakerPolicy) -> Breaker:
-        """A call was answered."""
-        if self.open_until is None or self.probes + 1 >= policy.probes:
+        mark: `probe_until` as the call began; None when it was no probe.
+        """
+        return replace(self, probe_until=None) if self.probe_until == mark else self
+
+    def succeeded(self, policy: BreakerPolicy, mark: datetime | None) -> Breaker:
+        """A call was answered; one that began before it opened proves nothing and ends no probe."""
+        if self.open_until is None:
+            return Breaker()
+        if mark is None or mark != self.probe_until:
+            return self
+        if self.probes + 1 >= policy.probes:
             return Breaker()
         return replace(self, failures=0, probes=self.probes + 1, probe_until=None)
 
     def failed(
-        self, info: str, *, now: datetime, policy: BreakerPolicy, retry_after: timedelta | None = None
+        self,
+        info: str,
+        mark: datetime | None,
+        *,
+        now: datetime,
+        policy: BreakerPolicy,
+        retry_after: timedelta | None = None,
     ) -> Breaker:
         """A call found no usable answer; retry_after: how long customs asked us to stay away."""
         failures = self.failures + 1
@@ -81,4 +94,5 @@ class Breaker:
             times.append(now + policy.open_for)
         if retry_after is not None:
             times.append(now + min(retry_after, MOST_PATIENCE))
-        return Breaker(failures=failures, open_until=max(times, default=None), info=info)
+        probe_until = None if mark == self.probe_until else self.probe_until
+        return Breaker(failures=failures, open_until=max(times, default=None), probe_until=probe_until, info=info)

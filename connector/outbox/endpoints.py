@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 from sqlalchemy import Connection, delete, insert, select
@@ -23,6 +24,12 @@ def locked(transaction: Connection, endpoint: str) -> Breaker:
     """The same, and nobody else changes it before the transaction ends."""
     lock(transaction, f"breaker {endpoint}")
     return breaker(transaction, endpoint)
+
+
+def turn(transaction: Connection, endpoint: str, change: Callable[[Breaker], Breaker]) -> None:
+    """Change a breaker by what a call came to."""
+    before = locked(transaction, endpoint)
+    store(transaction, endpoint, before, change(before))
 
 
 def store(transaction: Connection, endpoint: str, before: Breaker, after: Breaker) -> None:

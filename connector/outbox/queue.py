@@ -104,7 +104,7 @@ def claim(transaction: Connection, kind: AttemptKind, *, now: datetime, lease: t
             lease_until=now + lease,
         )
     )
-    _end_attempts(transaction, MessageId(row.id), "whoever began it is gone", now)
+    _end_attempts(transaction, [MessageId(row.id)], "whoever began it is gone", now)
     count = select(func.count()).select_from(ATTEMPTS).where(ATTEMPTS.c.message_id == row.id)
     number = transaction.execute(count).scalar_one() + 1
     transaction.execute(
@@ -201,7 +201,7 @@ def abandon(transaction: Connection, message_id: MessageId, token: int, step: St
     moved = transaction.execute(update(MESSAGES).where(still_sent).values(**_stepped(step, now), lease_token=token + 1))
     if moved.rowcount == 0:
         return False
-    _end_attempts(transaction, message_id, step.info, now)
+    _end_attempts(transaction, [message_id], step.info, now)
     return True
 
 
@@ -279,9 +279,9 @@ def _next(transaction: Connection, kind: AttemptKind, now: datetime) -> Row[Any]
     return row
 
 
-def _end_attempts(transaction: Connection, message_id: MessageId, info: str, now: datetime) -> None:
-    """An attempt that nobody works on any more came to nothing that we know of."""
-    open_ones = and_(ATTEMPTS.c.message_id == message_id, ATTEMPTS.c.ended_at.is_(None))
+def _end_attempts(transaction: Connection, message_ids: Sequence[MessageId], info: str, now: datetime) -> None:
+    """Attempts that nobody works on any more came to nothing that we know of; one who still does writes over it."""
+    open_ones = and_(ATTEMPTS.c.message_id.in_(message_ids), ATTEMPTS.c.ended_at.is_(None))
     transaction.execute(update(ATTEMPTS).where(open_ones).values(ended_at=now, outcome="abandoned", info=info))
 
 
@@ -302,7 +302,10 @@ def _turn(transaction: Connection, which: Any, state: DeliveryState, info: str, 
         )
         .returning(MESSAGES.c.id)
     )
-    return [MessageId(message_id) for message_id in turned.scalars()]
+    message_ids = [MessageId(message_id) for message_id in turned.scalars()]
+    if message_ids:
+        _end_attempts(transaction, message_ids, info, now)
+    return message_ids
 
 
 def _stepped(step: Step, now: datetime) -> dict[str, object]:

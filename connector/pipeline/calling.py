@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from connector.deeds import Deed
 from connector.errors import CustomsUnreachable
@@ -20,18 +21,19 @@ def breaking(connector: Connector, endpoint: str) -> Iterator[None]:
     """
     with connector.database.read() as connection:
         clean = endpoints.breaker(connection, endpoint) == Breaker()
-    if not clean:
-        _begin(connector, endpoint)
+    mark = None if clean else _begin(connector, endpoint)
     try:
         yield
     except CustomsUnreachable as error:
-        _end(connector, endpoint, error)
+        _failed(connector, endpoint, error, mark)
         raise
     if not clean:
-        _end(connector, endpoint, None)
+        with connector.database.write(Deed.BREAKER) as transaction:
+            endpoints.turn(transaction, endpoint, lambda before: before.succeeded(connector.breaker_policy, mark))
 
 
-def _begin(connector: Connector, endpoint: str) -> None:
+def _begin(connector: Connector, endpoint: str) -> datetime | None:
+    """Say that a call begins; the mark of the probe that it is, if it is one."""
     with connector.database.write(Deed.BREAKER) as transaction:
         now = connector.clock(transaction)
         breaker = endpoints.locked(transaction, endpoint)
@@ -41,16 +43,17 @@ def _begin(connector: Connector, endpoint: str) -> None:
                 effect=f"it failed {breaker.failures} times in a row and is left alone for a while",
                 remedy="`connector status` says until when; check the network and [customs]",
             )
-        endpoints.store(transaction, endpoint, breaker, breaker.called(now + connector.lease))
+        called = breaker.called(now + connector.lease)
+        endpoints.store(transaction, endpoint, breaker, called)
+        return called.probe_until
 
 
-def _end(connector: Connector, endpoint: str, error: CustomsUnreachable | None) -> None:
+def _failed(connector: Connector, endpoint: str, error: CustomsUnreachable, mark: datetime | None) -> None:
     policy = connector.breaker_policy
     with connector.database.write(Deed.BREAKER) as transaction:
-        before = endpoints.locked(transaction, endpoint)
-        if error is None:
-            after = before.succeeded(policy)
-        else:
-            now = connector.clock(transaction)
-            after = before.failed(error.cause, now=now, policy=policy, retry_after=error.retry_after)
-        endpoints.store(transaction, endpoint, before, after)
+        now = connector.clock(transaction)
+        endpoints.turn(
+            transaction,
+            endpoint,
+            lambda before: before.failed(error.cause, mark, now=now, policy=policy, retry_after=error.retry_after),
+        )

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-
-from sqlalchemy import Connection
 
 from connector.audit import log
 from connector.audit.events import Entry, Event
@@ -31,6 +30,7 @@ from connector.messages.deliveries import (
     Withdrawn,
 )
 from connector.outbox import endpoints, queue
+from connector.outbox.breaker import Breaker
 from connector.outbox.delivery import Step, after_answer, after_finding, after_no_finding, doubt
 from connector.outbox.queue import AttemptKind, Claim
 from connector.pipeline.wiring import ACTOR, Connector
@@ -82,11 +82,12 @@ def deliver(connector: Connector) -> Delivered:
         if time.monotonic() - recovered_at >= _LOOK_BACK_SECONDS:  # a backlog may keep this loop busy for hours
             recover(connector)
             recovered_at = time.monotonic()
-        claim = _claim(connector, kinds, total)
-        if claim is None:
+        claimed = _claim(connector, kinds, total)
+        if claimed is None:
             break
+        claim, mark = claimed
         reply = _send(connector, claim) if claim.kind == "send" else _ask(connector, claim)
-        state = _record(connector, claim, reply)
+        state = _record(connector, claim, reply, mark)
         total.outcomes[reply.outcome] += 1
         total.stopped += state in _NEEDS_OPERATOR
         if reply.outcome in _UNANSWERED:
@@ -126,7 +127,8 @@ def _is_anything_left_behind(connector: Connector) -> bool:
         return bool(queue.expired(connection, now=now) or queue.overdue(connection, now - connector.policy.give_up))
 
 
-def _claim(connector: Connector, kinds: list[AttemptKind], total: Delivered) -> Claim | None:
+def _claim(connector: Connector, kinds: list[AttemptKind], total: Delivered) -> tuple[Claim, datetime | None] | None:
+    """What to do next, and the mark of the probe that it is, if it is one."""
     with connector.database.write(Deed.CLAIM) as transaction:
         now = connector.clock(transaction)
         breakers = {kind: endpoints.locked(transaction, _endpoint(connector, kind)) for kind in sorted(kinds)}
@@ -141,7 +143,7 @@ def _claim(connector: Connector, kinds: list[AttemptKind], total: Delivered) -> 
                 called = breaker.called(now + connector.lease)
                 endpoints.store(transaction, _endpoint(connector, kind), breaker, called)
                 log.append(transaction, [_attempted(claim)], actor=ACTOR, time=now)
-                return claim
+                return claim, called.probe_until
     return None
 
 
@@ -173,11 +175,11 @@ def _ask(connector: Connector, claim: Claim) -> _Reply:
     return _Reply(answer=finding, outcome="known" if isinstance(finding, Known) else "not_known")
 
 
-def _record(connector: Connector, claim: Claim, reply: _Reply) -> DeliveryState | None:
+def _record(connector: Connector, claim: Claim, reply: _Reply, mark: datetime | None) -> DeliveryState | None:
     """Write what came back and what follows; the message's state then, None when it was no longer ours to change."""
     with connector.database.write(Deed.RECORD) as transaction:
         now = connector.clock(transaction)
-        _note(transaction, connector, claim, reply, now)
+        endpoints.turn(transaction, _endpoint(connector, claim.kind), _verdict(connector, reply, mark, now))
         step = _step(connector, claim, reply, now)
         ours = queue.record(transaction, claim, step, outcome=reply.outcome, response=reply.response, now=now)
         entry = Entry(
@@ -194,17 +196,18 @@ def _record(connector: Connector, claim: Claim, reply: _Reply) -> DeliveryState 
     return step.state if ours else None
 
 
-def _note(transaction: Connection, connector: Connector, claim: Claim, reply: _Reply, now: datetime) -> None:
-    """Tell the endpoint's circuit breaker how the call ended, or that it was not made."""
-    endpoint, policy = _endpoint(connector, claim.kind), connector.breaker_policy
-    before = endpoints.locked(transaction, endpoint)
-    if reply.outcome == "withdrawn":
-        after = before.withdrawn()
-    elif reply.outcome in _UNANSWERED:
-        after = before.failed(reply.info, now=now, policy=policy, retry_after=reply.retry_after)
-    else:
-        after = before.succeeded(policy)
-    endpoints.store(transaction, endpoint, before, after)
+def _verdict(connector: Connector, reply: _Reply, mark: datetime | None, now: datetime) -> Callable[[Breaker], Breaker]:
+    """What the endpoint's circuit breaker is told."""
+    policy = connector.breaker_policy
+
+    def turn(before: Breaker) -> Breaker:
+        if reply.outcome == "withdrawn":
+            return before.withdrawn(mark)
+        if reply.outcome in _UNANSWERED:
+            return before.failed(reply.info, mark, now=now, policy=policy, retry_after=reply.retry_after)
+        return before.succeeded(policy, mark)
+
+    return turn
 
 
 def _step(connector: Connector, claim: Claim, reply: _Reply, now: datetime) -> Step:

@@ -37,6 +37,9 @@ _WRITER = "connector_writer"
 _POOL: dict[str, Any] = {"pool_size": 24, "max_overflow": 0}
 """Connections at once, opened when first needed: one for each worker, one for each other part of the daemon."""
 
+_FROZEN_MILLISECONDS = 10_000
+"""How long PostgreSQL waits for the next statement of a transaction before it ends it."""
+
 _STATEMENTS_KEPT = 16
 """Prepared statements that a connection to SQLite keeps. Lists of keys make long ones that seldom come again; the
 driver would keep 128 of them."""
@@ -189,6 +192,8 @@ def _engine(url: str, password: str | None) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         event.listen(engine, "handle_error", _drop_read_only)
+    else:
+        event.listen(engine, "connect", _prepare_postgresql)
     return engine
 
 
@@ -214,6 +219,12 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    """A process that is frozen inside a transaction must not hold its locks for ever."""
+    connection.execute(f"SET idle_in_transaction_session_timeout = {_FROZEN_MILLISECONDS}")
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:

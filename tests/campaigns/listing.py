@@ -39,7 +39,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     "threads": (),
     "model": (),
     "network": (),
-    "crash_points": (),
+    "crash_points": (a_database_server,),
     "power_loss": (gcc,),
     "pause": (a_database_server,),
     "kill": (a_database_server,),

@@ -21,8 +21,13 @@ def failed(
     breaker: Breaker, times: int = 1, *, now: datetime = NOW, retry_after: timedelta | None = None, info: str = "down"
 ) -> Breaker:
     for _ in range(times):
-        breaker = breaker.failed(info, now=now, policy=POLICY, retry_after=retry_after)
+        breaker = breaker.failed(info, breaker.probe_until, now=now, policy=POLICY, retry_after=retry_after)
     return breaker
+
+
+def answered(breaker: Breaker) -> Breaker:
+    """The call that began last is answered."""
+    return breaker.succeeded(POLICY, breaker.probe_until)
 
 
 OPEN = failed(Breaker(), POLICY.failures)
@@ -36,7 +41,7 @@ def test_breaker_lets_everything_pass_as_long_as_nothing_failed() -> None:
     assert Breaker().state(NOW) == "closed"
     assert Breaker().lets_pass(NOW)
     assert Breaker().called(NOW + CALL) == Breaker()
-    assert Breaker().succeeded(POLICY) == Breaker()
+    assert answered(Breaker()) == Breaker()
 
 
 @pytest.mark.parametrize("failures", range(1, 5))
@@ -54,8 +59,8 @@ def test_breaker_opens_for_its_time_at_the_fifth_failure_in_a_row() -> None:
 
 
 def test_breaker_forgets_its_failures_when_a_call_succeeds_between_them() -> None:
-    assert failed(Breaker(), 4).succeeded(POLICY) == Breaker()
-    assert failed(failed(Breaker(), 4).succeeded(POLICY), 4).state(NOW) == "closed"
+    assert answered(failed(Breaker(), 4)) == Breaker()
+    assert failed(answered(failed(Breaker(), 4)), 4).state(NOW) == "closed"
 
 
 def test_breaker_lets_one_probe_at_a_time_pass_when_its_time_is_over() -> None:
@@ -74,7 +79,7 @@ def test_breaker_lets_another_probe_pass_when_the_first_never_came_back() -> Non
 
 def test_breaker_opens_again_when_a_probe_fails_after_others_succeeded() -> None:
     later = NOW + OPEN_FOR
-    probed = OPEN.called(later + CALL).succeeded(POLICY).called(later + CALL).succeeded(POLICY).called(later + CALL)
+    probed = answered(answered(OPEN.called(later + CALL)).called(later + CALL)).called(later + CALL)
     again = failed(probed, now=later)
     assert (again.state(later), again.open_until, again.probes) == ("open", later + OPEN_FOR, 0)
     assert not again.lets_pass(later + OPEN_FOR - MOMENT)
@@ -85,10 +90,20 @@ def test_breaker_closes_at_the_third_probe_in_a_row_that_succeeds() -> None:
     later = NOW + OPEN_FOR
     breaker = OPEN
     for probes in (1, 2):
-        breaker = breaker.called(later + CALL).succeeded(POLICY)
+        breaker = answered(breaker.called(later + CALL))
         assert (breaker.state(later), breaker.probes) == ("half open", probes)
         assert breaker.lets_pass(later)
-    assert breaker.called(later + CALL).succeeded(POLICY) == Breaker()
+    assert answered(breaker.called(later + CALL)) == Breaker()
+
+
+def test_breaker_is_not_moved_by_a_call_that_began_before_it_opened() -> None:
+    later = NOW + OPEN_FOR
+    for breaker in (OPEN, OPEN.called(later + CALL)):
+        assert breaker.succeeded(POLICY, None) == breaker
+    probing = OPEN.called(later + CALL)
+    assert probing.failed("late", None, now=later, policy=POLICY).probe_until == probing.probe_until
+    assert probing.withdrawn(None) == probing
+    assert probing.withdrawn(probing.probe_until).lets_pass(later)
 
 
 @pytest.mark.parametrize("failures", [0, 1, 4])
@@ -143,7 +158,7 @@ def test_breaker_never_lets_a_call_pass_before_its_time_nor_two_probes_at_once(e
             under_way -= 1
             was_open = breaker.open_until is not None
             if what == "succeed":
-                breaker = breaker.succeeded(POLICY)
+                breaker = answered(breaker)
             else:
                 named = timedelta(seconds=seconds) if what == "turn away" else None
                 breaker = failed(breaker, now=now, retry_after=named)
