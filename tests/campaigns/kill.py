@@ -185,9 +185,10 @@ CAMPAIGN = Campaign(
             name="attempt-after-sending",
             file="pipeline/deliver.py",
             old="""\
-        claim = _claim(connector, kinds, total)
-        if claim is None:
+        claimed = _claim(connector, kinds, total)
+        if claimed is None:
             break
+        claim, mark = claimed
         reply = _send(connector, claim) if claim.kind == "send" else _ask(connector, claim)
 """,
             new="""\
@@ -196,9 +197,10 @@ CAMPAIGN = Campaign(
             bodies = queue.MESSAGE_BYTES.c
             body = due and connection.execute(queue.select(bodies.body).where(bodies.message_id == due.id)).scalar()
         answer = connector.customs.submit(body) if body else None
-        claim = _claim(connector, ["send"] if answer else kinds, total)
-        if claim is None:
+        claimed = _claim(connector, ["send"] if answer else kinds, total)
+        if claimed is None:
             break
+        claim, mark = claimed
         if answer:
             reply = _Reply(answer=answer, outcome=_OUTCOMES[type(answer)], info=answer.info)
         else:

@@ -190,12 +190,10 @@ def test_rows_give_the_same_documents_when_the_warehouse_is_postgresql(
     assert mapped_content(sample) == expected
 
 
-@pytest.mark.parametrize("technology", ["postgresql", "sqlite"])
 def test_nothing_is_lost_or_doubled_when_two_connectors_work_at_once(
-    technology: str, build_sample: BuildSample, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    build_sample: BuildSample, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if technology == "postgresql":
-        monkeypatch.setenv("CONNECTOR_DATABASE__URL", request.getfixturevalue("postgresql_url"))
+    monkeypatch.setenv("CONNECTOR_DATABASE__URL", postgresql_url)
     sample = build_sample(200)
     records = sample.directory / "mappings/returns.toml"
     records.write_text(records.read_text("utf-8").replace("page_size = 500", "page_size = 5"), "utf-8")
