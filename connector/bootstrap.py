@@ -101,11 +101,11 @@ def receipt_deadlines(settings: Settings) -> dict[str, timedelta]:
     from connector.errors import ConfigurationError
     from connector.messages.catalogue import MESSAGE_TYPES
 
-    hours = settings.customs.receipt_hours
+    hours = {name.upper(): value for name, value in settings.customs.receipt_hours.items()}  # variables lose their case
     if unknown := sorted(hours.keys() - MESSAGE_TYPES.keys()):
         raise ConfigurationError(
             f"[customs] receipt_hours: there is no message type {', '.join(unknown)}",
-            effect="nothing was done",
+            effect="nothing was started",
             remedy=f"name only {', '.join(MESSAGE_TYPES)}",
         )
     return {name: timedelta(hours=hours.get(name, _RECEIPT_HOURS)) for name in MESSAGE_TYPES}

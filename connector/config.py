@@ -145,7 +145,7 @@ class CustomsSettings(_Section):
     """How long customs may take over a request whose connection we gave up; no query and no resend earlier."""
     retry_first_seconds: Seconds = 5
     retry_most_seconds: Seconds = 3600
-    attempts: Annotated[int, Field(ge=1)] = 20
+    attempts: Annotated[int, Field(ge=1)] = 100
     """Tries of one message, queries about it included, before it is parked."""
     give_up_hours: Annotated[float, Field(gt=0, le=8760)] = 168
     """How long a message may wait for customs before it is parked."""

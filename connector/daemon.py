@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,15 +22,16 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from connector.config import Settings
-from connector.errors import ConnectorError, CustomsUnreachable
+from connector.errors import ConnectorError, CustomsUnreachable, SigningError
 from connector.pipeline.cycle import collect_and_prepare, unanswered
 from connector.pipeline.deliver import deliver
 from connector.pipeline.split import split_refused
-from connector.pipeline.take_receipts import take_receipts
+from connector.pipeline.take_receipts import Received, take_receipts
 from connector.pipeline.wiring import Connector
 
 _MARGIN_SECONDS = 1.0
 """How long after the deadline of a call everything has ended."""
+_LOOK_SECONDS = 0.2
 _KILLED_BY = 128
 """What a shell adds to the number of the signal that ended a program: 130 for SIGINT, 143 for SIGTERM."""
 
@@ -40,7 +42,7 @@ class Stop:
     """Set by the first signal; everything that begins new work asks it."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._is_set = False  # no Event: its lock may be held by the very thread that the signal interrupts
         self._exit_code = 0
 
     @property
@@ -50,16 +52,16 @@ class Stop:
 
     def is_set(self) -> bool:
         """Whether no new work may be begun."""
-        return self._event.is_set()
+        return self._is_set
 
     def set(self) -> None:
         """Begin no new work from now on."""
-        self._event.set()
+        self._is_set = True
 
     def wait(self) -> None:
         """Wait for it."""
-        while not self._event.wait(timeout=1):
-            pass
+        while not self._is_set:
+            time.sleep(_LOOK_SECONDS)
 
     def on_signals(self) -> None:
         """Have SIGTERM and SIGINT set it, and a second one end the process at once."""
@@ -82,6 +84,8 @@ class _Tick:
     failures: Sequence[ConnectorError] = ()
     idle: bool = False
     """There was nothing to do, which does not prove that it works again."""
+    news: Sequence[str] = ()
+    """What a person has to look at, each with the command that shows it."""
 
 
 @dataclass(slots=True)
@@ -100,14 +104,18 @@ class _Part:
             tick = self.work()
         except ConnectorError as error:
             tick = _Tick(failures=[error])
-        except Exception:
-            log.exception("%s: unexpected failure; it is tried again at the next tick", self.name)
-            self.causes = {"unexpected"}
+        except Exception as error:
+            with self.telling:
+                if (cause := f"unexpected: {error!r}") not in self.causes:
+                    log.exception("%s: unexpected failure; it is tried again at the next tick", self.name)
+                self.causes.add(cause)
             return
         with self.telling:
             self._tell(tick)
 
     def _tell(self, tick: _Tick) -> None:
+        for one in tick.news:
+            log.warning("%s: %s", self.name, one)
         failures = {failure.cause: failure for failure in tick.failures}
         for cause, failure in failures.items():
             if cause not in self.causes:
@@ -143,6 +151,7 @@ def run(connector: Connector, settings: Settings, stop: Stop, *, workers: int) -
     scheduler.start()
     log.info("running")
     stop.wait()
+    log.info("stopping: calls under way are finished, within %g s", settings.customs.deadline_seconds)
     ending = threading.Thread(target=scheduler.shutdown, name="ending", daemon=True)  # it waits for what still works
     ending.start()
     ending.join(settings.customs.deadline_seconds + _MARGIN_SECONDS)
@@ -154,20 +163,34 @@ def run(connector: Connector, settings: Settings, stop: Stop, *, workers: int) -
 
 def _collect(connector: Connector) -> _Tick:
     cycle = collect_and_prepare(connector)
-    return _Tick(failures=cycle.failures, idle=cycle.collected.is_elsewhere)
+    held = cycle.collected.unreadable + cycle.prepared.quarantined
+    news = [f"{held} new in quarantine: `connector quarantine list`"] if held else []
+    return _Tick(failures=cycle.failures, idle=cycle.collected.is_elsewhere, news=news)
 
 
 def _deliver(connector: Connector) -> _Tick:
     delivered = deliver(connector)
-    return _Tick(failures=[unanswered(delivered)] if delivered.unanswered else [], idle=not delivered.outcomes)
+    news = []
+    if delivered.recovered:
+        news.append(f"{delivered.recovered} messages are in doubt because their sender is gone; customs is asked")
+    if delivered.stopped:
+        news.append(f"{delivered.stopped} messages refused, parked or in conflict: `connector status` says what to do")
+    failures = [unanswered(delivered)] if delivered.unanswered else []
+    return _Tick(failures=failures, idle=not delivered.outcomes, news=news)
 
 
 def _receive(connector: Connector) -> _Tick:
     failures: list[ConnectorError] = []
-    is_elsewhere = False
+    received = Received()
     try:
-        is_elsewhere = take_receipts(connector).is_elsewhere
+        received = take_receipts(connector)
     except CustomsUnreachable as error:
         failures.append(error)
-    split_refused(connector)
-    return _Tick(failures=failures, idle=is_elsewhere)
+    try:
+        split_refused(connector)
+    except SigningError as error:
+        failures.append(error)
+    news = []
+    if received.rejected:
+        news.append(f"{received.rejected} documents rejected: `connector documents list --customs-status rejected`")
+    return _Tick(failures=failures, idle=received.is_elsewhere, news=news)

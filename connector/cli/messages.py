@@ -29,6 +29,8 @@ from connector.errors import UsageError
 if TYPE_CHECKING:
     from connector.outbox.queries import MessageView
 
+_WAITING = ("pending", "in_doubt")
+
 app = typer.Typer(help="Signed messages and where they are on their way.", no_args_is_help=True)
 
 
@@ -121,19 +123,19 @@ def settle(
     actor: Annotated[str, typer.Option("--actor", metavar="NAME", help="Who says so.")] = current_user(),
     as_json: JsonOption = False,
 ) -> None:
-    """Say what became of a message in doubt or in conflict, when customs told you by another way.
+    """Say what became of a message in doubt, parked or in conflict, when customs told you by another way.
 
     not_received sends the same bytes again: say it only when customs has confirmed that it does not hold the message.
     """
-    from connector.bootstrap import build_connector
+    from connector.bootstrap import open_database
     from connector.messages.deliveries import MessageId
     from connector.pipeline.settle import Verdict
     from connector.pipeline.settle import settle as carry_out
 
     if not reason.strip():
         raise UsageError("--reason is empty", effect="nothing was changed", remedy="say why, for the audit log")
-    connector = build_connector(settings_of(context))
-    state = carry_out(connector, MessageId(message_id), Verdict(verdict), reason=reason, actor=actor)
+    database = open_database(settings_of(context))
+    state = carry_out(database, MessageId(message_id), Verdict(verdict), reason=reason, actor=actor)
     if as_json:
         print_json("messages", [{"id": message_id, "delivery_state": state.value}])
         return
@@ -146,6 +148,7 @@ def _describe(message: MessageView) -> list[str]:
         f"type           {message.type}",
         f"delivery state {message.delivery_state} since {shown(message.state_since)}  {message.info}".rstrip(),
         f"made           {shown(message.created_at)}",
+        *([f"next try       {shown(message.due_at)} at the earliest"] if message.delivery_state in _WAITING else []),
         f"signed         {message.suite} by key {message.key_id}",
         f"sha-256        {message.digest}",
         f"documents      {len(message.documents)}",

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from connector.config import Settings
 
 
+_WAITS = {
+    "refused": "`connector messages list --state refused` says why; correct it, then `connector resend`",
+    "parked": "`connector messages list --state parked`; then `connector resend` or `connector messages settle`",
+    "conflict": "clear up with customs what it holds, then `connector messages settle ID --as closed`",
+}
+"""What a person has to do about messages in these states."""
+
+
 def status(context: typer.Context, as_json: JsonOption = False) -> None:
     """Say how many documents and messages are where, and what waits for a person."""
     from connector.audit.queries import count as count_entries
@@ -62,6 +70,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     }
     lines = [
         *[f"{name:<24} {count:>8}" for name, count in figures.items()],
+        *[f"{state}: {_WAITS[state]}" for state in found["messages"] if state in _WAITS],
         *[_line(endpoint) for endpoint in found["endpoints"] if endpoint["info"]],
         *[f"warning: {warning}" for warning in warnings],
     ]
@@ -80,6 +89,7 @@ def _endpoint(connection: Connection, url: str, now: datetime) -> dict[str, Any]
         "url": url,
         "breaker": found.state(now),
         "failures": found.failures,
+        "probes": found.probes,
         "open_until": found.open_until,
         "info": found.info,
     }
@@ -87,6 +97,8 @@ def _endpoint(connection: Connection, url: str, now: datetime) -> dict[str, Any]
 
 def _line(endpoint: dict[str, Any]) -> str:
     until = f" until {local(endpoint['open_until'])}" if endpoint["breaker"] == "open" else ""
+    if endpoint["breaker"] == "half open":
+        until = f", {endpoint['probes']} probes answered since"
     return (
         f"{endpoint['url']}: failures in a row {endpoint['failures']}, circuit breaker {endpoint['breaker']}{until}; "
         f"the last: {endpoint['info']}"

@@ -11,6 +11,9 @@ from connector.messages.deliveries import MessageId
 from connector.outbox.retry import QUESTIONS
 from connector.storage.outbox import ATTEMPTS
 
+_CERTAIN = {"not_sent", "withdrawn", "refused"}
+"""Outcomes of a send after which customs surely does not hold the message."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptView:
@@ -53,3 +56,15 @@ def identical_refusals(connection: Connection, message_id: MessageId) -> int:
         .limit(1)
     )
     return connection.execute(refused).scalar() or 0
+
+
+def may_have_arrived(connection: Connection, message_id: MessageId) -> bool:
+    """Whether customs may hold a message: a send had no certain end, and no later question was answered "not known"."""
+    table, doubtful = ATTEMPTS.c, False
+    tried = select(table.kind, table.outcome).where(table.message_id == message_id).order_by(table.number)
+    for kind, outcome in connection.execute(tried):
+        if kind == "send":
+            doubtful |= outcome not in _CERTAIN
+        elif outcome == "not_known":
+            doubtful = False
+    return doubtful

@@ -31,6 +31,9 @@ from connector.messages.deliveries import (
 )
 from connector.outbox.retry import RetryPolicy
 
+_FIRST_QUESTION = 2
+"""Tries when customs is asked about a message for the first time: one send, one question."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -62,7 +65,9 @@ def after_answer(answer: Answer, *, tries: int, now: datetime, policy: RetryPoli
             return doubt(answer.info, now=now, policy=policy)
 
 
-def after_finding(finding: Finding, *, digest: str, tries: int, now: datetime, policy: RetryPolicy) -> Step:
+def after_finding(
+    finding: Finding, *, digest: str, tries: int, now: datetime, policy: RetryPolicy, random: Random
+) -> Step:
     """What follows from the answer to a question about a message in doubt."""
     if isinstance(finding, Known):
         if finding.digest == digest:
@@ -70,7 +75,10 @@ def after_finding(finding: Finding, *, digest: str, tries: int, now: datetime, p
         return _rest(DeliveryState.CONFLICT, f"customs holds other bytes under this id: {finding.digest}", now)
     if policy.is_used_up(tries):
         return _rest(DeliveryState.PARKED, f"customs does not know it; all {tries} tries are used up", now)
-    return _rest(DeliveryState.PENDING, "customs does not know it; the same bytes go again", now)
+    # At once the first time; but a request that is lost each time must not go out every few minutes.
+    due = now if tries <= _FIRST_QUESTION else now + policy.wait(tries, random)
+    info = "customs does not know it; the same bytes go again"
+    return Step(state=DeliveryState.PENDING, info=info, due_at=due, settle_at=now)
 
 
 def after_no_finding(
@@ -78,7 +86,8 @@ def after_no_finding(
 ) -> Step:
     """What follows when the question itself found no answer."""
     if policy.is_used_up(tries):
-        return _rest(DeliveryState.PARKED, f"{reason}; all {tries} tries are used up", now)
+        info = f"{reason}; all {tries} tries are used up"
+        return Step(state=DeliveryState.PARKED, info=info, due_at=now, settle_at=settle_at)
     due = now + policy.wait(tries, random)
     return Step(state=DeliveryState.IN_DOUBT, info=reason, due_at=due, settle_at=settle_at)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from connector.outbox.breaker import Breaker
 from connector.storage.breakers import BREAKERS
@@ -30,6 +30,11 @@ def turn(transaction: Connection, endpoint: str, change: Callable[[Breaker], Bre
     """Change a breaker by what a call came to."""
     before = locked(transaction, endpoint)
     store(transaction, endpoint, before, change(before))
+
+
+def end_probes(transaction: Connection) -> None:
+    """Forget every probe that is on its way; for one who knows that nobody else is at work."""
+    transaction.execute(update(BREAKERS).values(probe_until=None))
 
 
 def store(transaction: Connection, endpoint: str, before: Breaker, after: Breaker) -> None:

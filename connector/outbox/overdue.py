@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from connector.messages.deliveries import DeliveryState
 from connector.messages.receipts import CustomsStatus
@@ -28,15 +28,18 @@ class Overdue:
 
 
 def overdue(connection: Connection, deadlines: Mapping[str, timedelta], *, now: datetime) -> list[Overdue]:
-    """Documents delivered longer ago than the deadline of their type and without a final answer, the oldest first.
+    """Documents that customs holds for longer than the deadline of their type without a final answer, oldest first.
+
+    It holds what was delivered, and whatever it has said something of.
 
     deadlines: by message type; a type that is not named has none.
     """
     document, message = DOCUMENTS.c, MESSAGES.c
-    found: list[Overdue] = []
+    found: dict[str, Overdue] = {}
     for type_, deadline in deadlines.items():
         query = (
             select(
+                document.guid,
                 document.type,
                 document.business_key,
                 document.waybill,
@@ -49,9 +52,11 @@ def overdue(connection: Connection, deadlines: Mapping[str, timedelta], *, now: 
             .where(
                 document.type == type_,
                 document.customs_status.in_(_UNANSWERED),
-                message.state == DeliveryState.DELIVERED,
+                or_(message.state == DeliveryState.DELIVERED, document.customs_status != CustomsStatus.NONE),
                 message.state_since < now - deadline,
             )
+            .order_by(message.state_since)
         )
-        found += [Overdue(**row) for row in connection.execute(query).mappings()]
-    return sorted(found, key=lambda one: (one.delivered_at, one.type, one.business_key))
+        for row in connection.execute(query).mappings():
+            found[row["guid"]] = Overdue(**{name: row[name] for name in row if name != "guid"})
+    return sorted(found.values(), key=lambda one: (one.delivered_at, one.type, one.business_key))

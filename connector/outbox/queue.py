@@ -137,15 +137,15 @@ def record(
 
     The raw response is kept in either case.
     """
+    moved = transaction.execute(  # the message before its attempts, as everywhere: else two could wait for each other
+        update(MESSAGES)
+        .where(MESSAGES.c.id == claim.message_id, MESSAGES.c.lease_token == claim.token)
+        .values(**_stepped(step, now))
+    )
     transaction.execute(
         update(ATTEMPTS)
         .where(ATTEMPTS.c.message_id == claim.message_id, ATTEMPTS.c.number == claim.number)
         .values(ended_at=now, outcome=outcome, info=step.info, response=response)
-    )
-    moved = transaction.execute(
-        update(MESSAGES)
-        .where(MESSAGES.c.id == claim.message_id, MESSAGES.c.lease_token == claim.token)
-        .values(**_stepped(step, now))
     )
     return moved.rowcount == 1
 
@@ -178,9 +178,13 @@ def end_leases(transaction: Connection, *, now: datetime) -> None:
 
 
 def overdue(connection: Connection, queued_before: datetime) -> list[MessageId]:
-    """Messages that have waited for customs since before then. At most `AT_ONCE` of them; there may be more."""
+    """Messages that have been tried, and have waited for customs since before then.
+
+    At most `AT_ONCE` of them; there may be more.
+    """
     table = MESSAGES.c
-    query = select(table.id).where(table.state.in_(_OPEN), table.queued_at < queued_before).limit(AT_ONCE)
+    tried = or_(table.tries > 0, table.state == DeliveryState.IN_DOUBT)
+    query = select(table.id).where(table.state.in_(_OPEN), table.queued_at < queued_before, tried).limit(AT_ONCE)
     return [MessageId(message_id) for message_id in connection.execute(query).scalars()]
 
 
@@ -238,20 +242,27 @@ def close(transaction: Connection, message_id: MessageId, *, info: str, now: dat
 def settle(transaction: Connection, message_id: MessageId, state: DeliveryState, *, info: str, now: datetime) -> bool:
     """Let an operator decide what became of a message; False when the state has changed meanwhile.
 
-    In doubt: delivered, or pending when it surely did not arrive and has settled. In conflict: closed.
+    In doubt or parked: delivered, or pending when it surely did not arrive and has settled. In conflict: closed.
     """
     table = MESSAGES.c
     allowed = {
         DeliveryState.DELIVERED: table.state.in_([DeliveryState.IN_DOUBT, DeliveryState.PARKED]),
-        DeliveryState.PENDING: and_(table.state == DeliveryState.IN_DOUBT, table.settle_at <= now),
+        DeliveryState.PENDING: and_(
+            table.state.in_([DeliveryState.IN_DOUBT, DeliveryState.PARKED]), table.settle_at <= now
+        ),
         DeliveryState.CLOSED: table.state == DeliveryState.CONFLICT,
     }
     return bool(_turn(transaction, and_(table.id == message_id, allowed[state]), state, info, now))
 
 
-def ask_soon(transaction: Connection, message_id: MessageId, *, now: datetime) -> bool:
-    """Bring the next question about a message in doubt forward, never before it has settled; False when it is none."""
+def ask_soon(transaction: Connection, message_id: MessageId, *, info: str, now: datetime) -> bool:
+    """Bring the next question about a message in doubt forward, never before it has settled.
+
+    One that was parked is in doubt again, with new tries. False when it is neither.
+    """
     table = MESSAGES.c
+    parked = and_(table.id == message_id, table.state == DeliveryState.PARKED)
+    _turn(transaction, parked, DeliveryState.IN_DOUBT, info, now)
     brought = transaction.execute(
         update(MESSAGES)
         .where(table.id == message_id, table.state == DeliveryState.IN_DOUBT)
@@ -286,7 +297,7 @@ def _end_attempts(transaction: Connection, message_ids: Sequence[MessageId], inf
 
 
 def _turn(transaction: Connection, which: Any, state: DeliveryState, info: str, now: datetime) -> list[MessageId]:
-    anew = {"tries": 0, "queued_at": now} if state is DeliveryState.PENDING else {}
+    anew = {"tries": 0, "queued_at": now} if state in _OPEN else {}
     turned = transaction.execute(
         update(MESSAGES)
         .where(which)
@@ -295,7 +306,6 @@ def _turn(transaction: Connection, which: Any, state: DeliveryState, info: str, 
             state_since=now,
             info=info,
             due_at=now,
-            settle_at=now,
             lease_token=MESSAGES.c.lease_token + 1,  # whoever is sending it, or asking about it, is overtaken
             lease_until=None,
             **anew,

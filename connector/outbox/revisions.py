@@ -4,7 +4,8 @@
 newest revision of the key                  a content that differs from it
 ==========================================  =======================================================
 none                                        goes out as revision 1
-rejected or failed, or every message that   goes out as the next revision: customs holds nothing
+rejected or failed; or customs has said     goes out as the next revision: customs holds nothing
+nothing of it, and every message that
 carried it was refused or closed
 on its way or unanswered                    waits until customs has answered
 accepted                                    waits for an operator: never changed by itself
@@ -56,4 +57,5 @@ def judge(newest: Revision | None, content_digest: str) -> Verdict:
         return Verdict.SEND
     if newest.status.is_final:
         return Verdict.WAIT_FOR_OPERATOR
-    return Verdict.WAIT_FOR_ANSWER if newest.is_carried else Verdict.SEND
+    is_unheard = newest.status is CustomsStatus.NONE and not newest.is_carried
+    return Verdict.SEND if is_unheard else Verdict.WAIT_FOR_ANSWER

@@ -64,6 +64,7 @@ def _collect(connector: Connector, collection: Collection, lease: Lease, total: 
         page = collection.source.page(cursor)
         with connector.database.write(Deed.COLLECT) as transaction:
             lock(transaction, f"collect {collection.name}")
+            lock(transaction, "prepare")  # the rows it marks as superseded are those that are being prepared
             now = connector.clock(transaction)
             leases.extend(transaction, lease, now=now)
             stored = inbox.store(transaction, page.records, now=now)
@@ -77,6 +78,7 @@ def _collect(connector: Connector, collection: Collection, lease: Lease, total: 
         total.unreadable += len(unreadable)
         cursor, more = page.cursor, page.more
     with connector.database.write(Deed.TRY_AGAIN) as transaction:
+        lock(transaction, "prepare")
         quarantine.try_again(transaction, collection.name, _ENDED_ELSEWHERE)
 
 

@@ -34,6 +34,7 @@ from connector.outbox.breaker import Breaker
 from connector.outbox.delivery import Step, after_answer, after_finding, after_no_finding, doubt
 from connector.outbox.queue import AttemptKind, Claim
 from connector.pipeline.wiring import ACTOR, Connector
+from connector.storage.database import lock
 
 _NEEDS_OPERATOR = {DeliveryState.REFUSED, DeliveryState.PARKED, DeliveryState.CONFLICT}
 _OUTCOMES = {
@@ -57,6 +58,8 @@ class Delivered:
     """Attempts by outcome."""
     stopped: int = 0
     """Messages that now wait for an operator: refused, parked, or in conflict."""
+    recovered: int = 0
+    """Messages in doubt because their sender ended without an outcome."""
     unanswered: str = ""
     """Why customs gave no usable answer, the first time, or why it was not called; empty when it always answered."""
 
@@ -80,7 +83,9 @@ def deliver(connector: Connector) -> Delivered:
     kinds: list[AttemptKind] = ["send", "query"] if connector.answers_questions else ["send"]
     while not connector.is_stopping():
         if time.monotonic() - recovered_at >= _LOOK_BACK_SECONDS:  # a backlog may keep this loop busy for hours
-            recover(connector)
+            found = recover(connector)
+            total.recovered += found.recovered
+            total.stopped += found.stopped
             recovered_at = time.monotonic()
         claimed = _claim(connector, kinds, total)
         if claimed is None:
@@ -96,14 +101,15 @@ def deliver(connector: Connector) -> Delivered:
     return total
 
 
-def recover(connector: Connector) -> int:
-    """Put messages in doubt whose sender is gone: killed, or paused beyond its lease. How many there were.
+def recover(connector: Connector) -> Delivered:
+    """Put messages in doubt whose sender is gone: killed, or paused beyond its lease.
 
     Messages that have waited too long for customs are left to an operator.
     """
-    gone = 0
+    total = Delivered()
     while _is_anything_left_behind(connector):
         with connector.database.write(Deed.RECOVER) as transaction:
+            lock(transaction, "prepare")  # receipts move several messages at once as well
             now = connector.clock(transaction)
             step = doubt("its sender ended without an outcome", now=now, policy=connector.policy)
             abandoned = [
@@ -111,14 +117,15 @@ def recover(connector: Connector) -> int:
                 for message_id, token in queue.expired(transaction, now=now)
                 if queue.abandon(transaction, message_id, token, step, now=now)
             ]
-            info = f"customs could not be reached for {connector.policy.give_up}"
+            info = f"no certain answer within {connector.policy.give_up}"
             late = queue.overdue(transaction, now - connector.policy.give_up)
             parked = queue.park(transaction, late, info=info, now=now)
             entries = [_changed(message_id, DeliveryState.IN_DOUBT, step.info) for message_id in abandoned]
             entries += [_changed(message_id, DeliveryState.PARKED, info) for message_id in parked]
             log.append(transaction, entries, actor=ACTOR, time=now)
-        gone += len(abandoned)
-    return gone
+        total.recovered += len(abandoned)
+        total.stopped += len(parked)
+    return total
 
 
 def _is_anything_left_behind(connector: Connector) -> bool:
@@ -189,7 +196,7 @@ def _record(connector: Connector, claim: Claim, reply: _Reply, mark: datetime | 
                 "attempt": claim.number,
                 "outcome": reply.outcome,
                 "info": step.info,
-                "delivery_state": step.state.value if ours else "unchanged: the lease was lost",
+                "delivery_state": step.state.value if ours else "unchanged: it was settled or taken over meanwhile",
             },
         )
         log.append(transaction, [entry], actor=ACTOR, time=now)
@@ -216,7 +223,9 @@ def _step(connector: Connector, claim: Claim, reply: _Reply, now: datetime) -> S
         case TakenIn() | RefusedAtDoor() | NotSent() | Withdrawn() | InDoubt():
             return after_answer(reply.answer, tries=claim.tries, now=now, policy=policy, random=random)
         case Known() | NotKnown():
-            return after_finding(reply.answer, digest=claim.digest, tries=claim.tries, now=now, policy=policy)
+            return after_finding(
+                reply.answer, digest=claim.digest, tries=claim.tries, now=now, policy=policy, random=random
+            )
         case CustomsUnreachable(cause=cause):
             return after_no_finding(
                 cause, tries=claim.tries, settle_at=claim.settle_at, now=now, policy=policy, random=random

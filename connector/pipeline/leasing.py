@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from connector.deeds import Deed
-from connector.outbox import queue
+from connector.outbox import endpoints, queue
 from connector.pipeline.wiring import Connector
 from connector.storage import leases
 from connector.storage.leases import Lease, Overtaken
@@ -33,9 +33,10 @@ def held(connector: Connector, name: str, length: timedelta) -> Iterator[Lease |
 
 
 def end_all(connector: Connector) -> None:
-    """End every lease; for the only process that works on the database: whoever held one is gone."""
+    """End every lease and probe; for the only process that works on the database: whoever held one is gone."""
     with connector.database.write(Deed.LEASE) as transaction:
         leases.end_all(transaction)
+        endpoints.end_probes(transaction)
         queue.end_leases(transaction, now=connector.clock(transaction))
 
 

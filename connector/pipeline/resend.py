@@ -4,7 +4,8 @@
 state                  what resending does
 =====================  ====================================================================================
 refused, parked        queues the same bytes, unless customs' format check refused them; split: each document
-                       alone in a new message, but for those that have a newer revision
+                       alone in a new message, but for those that have a newer revision; customs is asked first
+                       about a parked message that may have arrived
 pending, sending       refused: already on its way
 in_doubt               brings the next question forward
 delivered, conflict    refused, with what would be right
@@ -32,7 +33,7 @@ from connector.messages.deliveries import DeliveryState, MessageId
 from connector.messages.receipts import CustomsStatus
 from connector.messages.records import SourceRecord
 from connector.outbox import documents, queries, queue
-from connector.outbox.attempts import identical_refusals
+from connector.outbox.attempts import identical_refusals, may_have_arrived
 from connector.outbox.queries import DocumentView, MessageView
 from connector.outbox.queue import NewMessage
 from connector.outbox.retry import IDENTICAL_REFUSALS
@@ -88,14 +89,14 @@ _REFUSALS = {
     DeliveryState.SENDING: "it is being sent at this moment",
     DeliveryState.DELIVERED: "customs took it in; what customs rejects goes again when its source row is corrected",
     DeliveryState.CONFLICT: "customs holds other bytes under its id; settle with customs which of them counts",
-    DeliveryState.CLOSED: "an operator has closed it",
+    DeliveryState.CLOSED: "it is closed: its documents go out in others, or an operator has settled it",
 }
 
 
 def plan_messages(connector: Connector, found: Sequence[MessageView], *, split: bool) -> list[Plan]:
     """What resending these messages would do."""
     with connector.database.read() as connection:
-        return [_plan_message(connection, view, split=split) for view in found]
+        return [_plan_message(connector, connection, view, split=split) for view in found]
 
 
 def plan_documents(connector: Connector, found: Sequence[DocumentView], *, split: bool) -> list[Plan]:
@@ -122,7 +123,7 @@ def carry_out(connector: Connector, plans: Sequence[Plan], *, reason: str, actor
 
 
 def _plan_message(  # noqa: PLR0911 - one return for each row of the table above
-    connection: Connection, view: MessageView, *, split: bool
+    connector: Connector, connection: Connection, view: MessageView, *, split: bool
 ) -> Plan:
     state = DeliveryState(view.delivery_state)
 
@@ -131,8 +132,8 @@ def _plan_message(  # noqa: PLR0911 - one return for each row of the table above
 
     if state in _REFUSALS:
         return plan(Action.REFUSE, _REFUSALS[state])
-    if state is DeliveryState.IN_DOUBT:
-        return plan(Action.ASK, "customs is asked about it as soon as it may be")
+    if _is_doubtful(connection, view):
+        return plan(*_ask_first(connector, split=split))
     overtaken = _overtaken(connection, view)
     left = [guid for guid in view.guids if guid not in overtaken]
     if split and left:
@@ -147,6 +148,21 @@ def _plan_message(  # noqa: PLR0911 - one return for each row of the table above
     if is_format_checked(connection, view.id):
         return plan(Action.REFUSE, "customs' format check refused these very bytes; correct the rows, or use --split")
     return plan(Action.QUEUE, f"the same bytes are queued, with all of its {len(view.guids)} documents")
+
+
+def _is_doubtful(connection: Connection, view: MessageView) -> bool:
+    """Whether customs may hold the message, and nobody knows."""
+    if view.delivery_state == DeliveryState.PARKED:
+        return may_have_arrived(connection, MessageId(view.id))
+    return view.delivery_state == DeliveryState.IN_DOUBT
+
+
+def _ask_first(connector: Connector, *, split: bool) -> tuple[Action, str]:
+    if not connector.answers_questions:
+        return Action.REFUSE, "it may have arrived, and customs cannot be asked here; `messages settle` it"
+    if split:
+        return Action.REFUSE, "it may have arrived: resend it without --split, and customs is asked first"
+    return Action.ASK, "it may have arrived: customs is asked as soon as it may be; unknown there, the same bytes go"
 
 
 def _overtaken(connection: Connection, view: MessageView) -> set[str]:
@@ -202,13 +218,13 @@ def _carry_out(connector: Connector, plan: Plan, reason: str, actor: str) -> Pla
     singles = _singles(connector, plan) if plan.action is Action.SPLIT else []
     with connector.database.write(Deed.RESEND) as transaction:
         lock(transaction, "prepare")  # no revision is made, and no receipt taken, between the check and the deed
-        if not _still_holds(transaction, plan):
+        if not _still_holds(connector, transaction, plan):
             return _changed(plan)
         now = connector.clock(transaction)
         message_id = MessageId(plan.id)
         info = f"{plan.action} by {actor}: {reason}"
         if plan.action is Action.ASK:
-            done = queue.ask_soon(transaction, message_id, now=now)
+            done = queue.ask_soon(transaction, message_id, info=info, now=now)
         elif plan.action is Action.SPLIT:
             done = queue.close(transaction, message_id, info=info, now=now)
         else:
@@ -232,18 +248,19 @@ def _singles(connector: Connector, plan: Plan) -> list[NewMessage]:
     return [new_message(connector, message_type(document.type), [document], created=now) for document in inside]
 
 
-def _still_holds(transaction: Connection, plan: Plan) -> bool:
+def _still_holds(connector: Connector, transaction: Connection, plan: Plan) -> bool:
     """Whether planning now would give the same."""
     view = queries.message(transaction, plan.id)
     if view is None:
         return False
-    now = _plan_message(transaction, view, split=plan.action is Action.SPLIT)
+    now = _plan_message(connector, transaction, view, split=plan.action is Action.SPLIT)
     return (now.action, now.guids) == (plan.action, plan.guids)
 
 
 def _revise(connector: Connector, plan: Plan, record: SourceRecord, reason: str, actor: str) -> Plan:
     with connector.database.write(Deed.REVISE) as transaction:
         lock(transaction, f"collect {record.key.collection}")
+        lock(transaction, "prepare")
         now = connector.clock(transaction)
         if not inbox.store(transaction, [record], now=now):
             inbox.wait_again(transaction, [record.key])

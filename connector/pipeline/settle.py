@@ -4,22 +4,27 @@
 state                  what may be said
 =====================  ====================================================================================
 in_doubt, parked       delivered: customs confirmed by another way that it holds the message
-in_doubt               not_received: customs confirmed that it does not; the same bytes go again
+in_doubt, parked       not_received: customs confirmed that it does not; the same bytes go again
 conflict               closed: the matter of the other bytes under its id is settled
 =====================  ====================================================================================
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
+
+from sqlalchemy import Connection
 
 from connector.audit import log
 from connector.audit.events import Entry, Event
 from connector.deeds import Deed
-from connector.errors import ResendRefused
+from connector.errors import ConnectorError, ResendRefused, UsageError
 from connector.messages.deliveries import DeliveryState, MessageId
 from connector.outbox import queries, queue
-from connector.pipeline.wiring import Connector
+from connector.outbox.queries import MessageView
+from connector.storage.database import Database, now_by_database
 
 
 class Verdict(StrEnum):
@@ -37,20 +42,26 @@ _STATES = {
 }
 
 
-def settle(connector: Connector, message_id: MessageId, verdict: Verdict, *, reason: str, actor: str) -> DeliveryState:
-    """Settle a message and audit it; the state it is in then. Raises `ResendRefused` where that may not be said."""
-    with connector.database.write(Deed.SETTLE) as transaction:
-        now = connector.clock(transaction)
+def settle(
+    database: Database,
+    message_id: MessageId,
+    verdict: Verdict,
+    *,
+    reason: str,
+    actor: str,
+    clock: Callable[[Connection], datetime] = now_by_database,
+) -> DeliveryState:
+    """Settle a message and audit it; the state it is in then.
+
+    It needs no key: an operator can do this whatever is wrong with ours. Raises `ResendRefused` where that may not be
+    said, and `UsageError` for an unknown message.
+    """
+    with database.write(Deed.SETTLE) as transaction:
+        now = clock(transaction)
         state = _STATES[verdict]
         info = f"{verdict}, says {actor}: {reason}"
         if not queue.settle(transaction, message_id, state, info=info, now=now):
-            view = queries.message(transaction, message_id)
-            found = f"it is {view.delivery_state}" if view else "there is none"
-            raise ResendRefused(
-                f"{message_id} cannot be settled as {verdict}: {found}",
-                effect="nothing was changed",
-                remedy="in doubt: delivered, or, after [customs] settle_seconds, not_received; conflict: closed",
-            )
+            raise _refused(queries.message(transaction, message_id), message_id, verdict)
         entry = Entry(
             event=Event.SETTLED,
             message_id=message_id,
@@ -58,3 +69,17 @@ def settle(connector: Connector, message_id: MessageId, verdict: Verdict, *, rea
         )
         log.append(transaction, [entry], actor=actor, time=now)
     return state
+
+
+def _refused(view: MessageView | None, message_id: MessageId, verdict: Verdict) -> ConnectorError:
+    if view is None:
+        return UsageError(f"there is no message {message_id}", remedy="`connector messages list` shows those there are")
+    if verdict is Verdict.NOT_RECEIVED and view.delivery_state in {DeliveryState.IN_DOUBT, DeliveryState.PARKED}:
+        found = "it has not settled: customs may still be working on it"
+        remedy = "ask customs again, and say it once [customs] settle_seconds have passed"
+    else:
+        found = f"it is {view.delivery_state}"
+        remedy = "delivered and not_received are for messages in doubt or parked, closed for those in conflict"
+    return ResendRefused(
+        f"{message_id} cannot be settled as {verdict}: {found}", effect="nothing was changed", remedy=remedy
+    )

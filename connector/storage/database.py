@@ -24,6 +24,7 @@ from sqlalchemy.exc import (
     DatabaseError,
     DBAPIError,
     InterfaceError,
+    InternalError,
     NoSuchModuleError,
     OperationalError,
 )
@@ -39,6 +40,17 @@ _POOL: dict[str, Any] = {"pool_size": 24, "max_overflow": 0}
 
 _FROZEN_MILLISECONDS = 10_000
 """How long PostgreSQL waits for the next statement of a transaction before it ends it."""
+
+_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""How soon a PostgreSQL that is gone without a word is noticed (libpq connection parameters)."""
+
+_WRITE_FAILED = "what was being written is there whole or not at all; it is looked up before it is done again"
 
 _STATEMENTS_KEPT = 16
 """Prepared statements that a connection to SQLite keeps. Lists of keys make long ones that seldom come again; the
@@ -79,14 +91,14 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view. Raises `DatabaseUnreachable`."""
-        with self._translated(), self._reader.connect() as connection, connection.begin():
+        with self._translated("nothing was read"), self._reader.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self, deed: Deed) -> Iterator[Connection]:
         """One transaction: all of the block or nothing of it. Raises `DatabaseUnreachable`."""
         writer = self._engine.execution_options(**{_WRITER: True})
-        with self._translated(), writer.begin() as transaction:
+        with self._translated(_WRITE_FAILED), writer.begin() as transaction:
             yield transaction
             self._watch(deed, "before")
         self._watch(deed, "after")
@@ -110,16 +122,16 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, effect: str) -> Iterator[None]:
         try:
             yield
         except (DatabaseError, InterfaceError) as error:
-            ours = type(error) not in {DatabaseError, OperationalError, InterfaceError}
+            ours = type(error) not in {DatabaseError, InterfaceError, InternalError, OperationalError}
             if ours or "no such table" in str(error.orig):
                 raise  # a fault of the statement, not of the database
             raise DatabaseUnreachable(
                 f"{self.address}: {_first_line(error)}",
-                effect="what was being written is there whole or not at all; it is looked up before it is done again",
+                effect=effect,
                 remedy="check that the database runs, its disk is writable and has room, and [database] is right",
             ) from error
 
@@ -181,7 +193,7 @@ def _engine(url: str, password: str | None) -> Engine:
                 parsed, module=sqlite_build.DRIVER, connect_args={"cached_statements": _STATEMENTS_KEPT}, **_POOL
             )
         else:
-            engine = create_engine(parsed, **_POOL)
+            engine = create_engine(parsed, connect_args=_PATIENCE, **_POOL)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigurationError(
             f"[database] url: {error}",

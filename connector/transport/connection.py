@@ -21,6 +21,7 @@ import io
 import selectors
 import socket
 import ssl
+import struct
 import time
 import weakref
 from collections import deque
@@ -43,6 +44,7 @@ IDLE_SECONDS = 4.0
 request is on its way leaves that request in doubt."""
 
 _PIECE = 64 * 1024
+_RESET_AT_CLOSE, _FINISH_AT_CLOSE = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +185,7 @@ class _Connection:
                 return Withheld()
             self._send(connected, call)
             reply, keep = self._receive()
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FINISH_AT_CLOSE)
         except (OSError, HTTPException, ValueError) as error:
             if not self._sent:
                 return Unsent(info=f"nothing was sent to {where}: {error}")
@@ -224,6 +227,9 @@ class _Connection:
             raise
 
     def _send(self, connected: socket.socket, call: _Call) -> None:
+        # Until the whole answer is here, closing the socket, or our death, must end the request too: the kernel would
+        # go on delivering for minutes what it still holds of it, long after customs was asked about it.
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
         call.watch("before")
         rest = memoryview(call.request)
         while rest:

@@ -27,7 +27,7 @@ _MOST_SECONDS = 10**9
 _MOST_DIGITS = 10
 """Of a time in seconds: Python refuses to read a number of thousands of digits."""
 
-_TURNED_AWAY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+TURNED_AWAY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 """Statuses that say something of the moment, not of the message."""
 
 TAKEN_IN = "1"
@@ -50,6 +50,8 @@ def read_answer(status: int, raw: bytes, retry_after: timedelta | None = None) -
 
     status: of HTTP; raw: the whole response body; retry_after: how long it asks us to stay away.
     """
+    if status in TURNED_AWAY:
+        return InDoubt(raw=raw, info=turned_away(status, retry_after), retry_after=retry_after)
     answer = _read_answer(status, raw)
     return replace(answer, retry_after=retry_after) if isinstance(answer, InDoubt) else answer
 
@@ -69,13 +71,18 @@ def read_retry_after(value: str, now: datetime) -> timedelta | None:
     return max(until.replace(tzinfo=until.tzinfo or UTC) - now, timedelta())
 
 
+def turned_away(status: int, retry_after: timedelta | None) -> str:
+    """What such a status says, in words."""
+    asked = "" if retry_after is None else f" and asks us to stay away for {retry_after.total_seconds():.0f} s"
+    return f"customs answers with HTTP status {status} ({HTTPStatus(status).phrase}){asked}"
+
+
 def _read_answer(status: int, raw: bytes) -> Answer:
     try:
         element = payload(raw)
         if element.tag == FAULT:
             info = fault_text(element)
-            is_judged = _blames_client(element) and status not in _TURNED_AWAY
-            return RefusedAtDoor(raw=raw, info=info) if is_judged else InDoubt(raw=raw, info=info)
+            return RefusedAtDoor(raw=raw, info=info) if _blames_client(element) else InDoubt(raw=raw, info=info)
         if status != HTTPStatus.OK:
             return InDoubt(raw=raw, info=f"HTTP status {status}")
         marks, info = _results(element)

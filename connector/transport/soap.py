@@ -27,7 +27,7 @@ from connector.deeds import Deed
 from connector.errors import CustomsUnreachable, UnreadableMessage
 from connector.messages.parser import Element, parse
 from connector.transport.connection import Endpoint, Reply
-from connector.transport.replies import FAULT, fault_text, payload, read_retry_after
+from connector.transport.replies import FAULT, TURNED_AWAY, fault_text, payload, read_retry_after, turned_away
 
 HEADERS = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""', "User-Agent": "customs-warehouse-connector"}
 """HTTP headers of every SOAP 1.1 request; the operations of both services have an empty action."""
@@ -100,14 +100,16 @@ class _CheckedTransport(zeep.Transport):
         return _CheckedReply(content=exchange.body)
 
     def _check(self, reply: Reply, expected: str) -> None:
+        if reply.status in TURNED_AWAY:
+            raise _turned_away(reply)
         try:
             element = payload(reply.body)
         except UnreadableMessage as error:
-            raise _turned_away(reply, f"HTTP status {reply.status}: {error.cause}") from None
+            raise unusable(f"HTTP status {reply.status}: {error.cause}") from None
         if element.tag == FAULT:
-            raise _turned_away(reply, fault_text(element))
+            raise unusable(fault_text(element))
         if reply.status != HTTPStatus.OK or element.tag != expected:
-            raise _turned_away(reply, f"HTTP status {reply.status}, {element.tag}")
+            raise unusable(f"HTTP status {reply.status}, {element.tag}")
         schema = etree.XMLSchema(self._schema)  # one for each reply: a schema keeps its errors in itself
         try:
             schema.assertValid(element)
@@ -115,10 +117,14 @@ class _CheckedTransport(zeep.Transport):
             raise unusable(str(error)) from None
 
 
-def _turned_away(reply: Reply, cause: str) -> CustomsUnreachable:
-    """The same, with the time that customs asks us to stay away."""
-    failure = unusable(cause)
-    failure.retry_after = read_retry_after(reply.retry_after, datetime.now(UTC))
+def _turned_away(reply: Reply) -> CustomsUnreachable:
+    retry_after = read_retry_after(reply.retry_after, datetime.now(UTC))
+    failure = CustomsUnreachable(
+        turned_away(reply.status, retry_after),
+        effect="nothing was read from customs; it is asked again later",
+        remedy="nothing need be done unless it lasts; then ask customs",
+    )
+    failure.retry_after = retry_after
     return failure
 
 

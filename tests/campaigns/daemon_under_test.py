@@ -205,7 +205,7 @@ def _revise(built: Connector, business_key: str) -> None:
 
 def _settle(built: Connector, message_id: str) -> None:
     """What ``connector messages settle MESSAGE`` does with the verdict not received."""
-    state = settle(built, MessageId(message_id), Verdict.NOT_RECEIVED, reason="a test", actor="tester")
+    state = settle(built.database, MessageId(message_id), Verdict.NOT_RECEIVED, reason="a test", actor="tester")
     _say([state.value])
 
 

@@ -149,7 +149,8 @@ class DeliveryMachine(SleepRules):
     @rule(number=_INDEX, split=st.booleans())
     def an_operator_resends(self, number: int, split: bool) -> None:  # noqa: FBT001 - as the pipeline has it
         message_id = self._message(number)
-        if self._may_have_arrived(message_id):
+        # About a parked message that may have arrived the program itself asks first.
+        if self.world.judge.states()[message_id].state != "parked" and self._may_have_arrived(message_id):
             return
         connector = self.world.operators
         with connector.database.read() as connection:
@@ -173,8 +174,9 @@ class DeliveryMachine(SleepRules):
             verdict = Verdict.DELIVERED
         elif self._may_have_arrived(message_id):
             return
+        operators = self.world.operators
         try:
-            settle(self.world.operators, message_id, verdict, reason=REASON, actor=OPERATOR)
+            settle(operators.database, message_id, verdict, reason=REASON, actor=OPERATOR, clock=operators.clock)
         except ResendRefused as refused:
             note(refused.cause)
 

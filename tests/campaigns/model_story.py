@@ -13,7 +13,7 @@ ARROWS = {
     "pending": {"sending", "delivered", "refused", "parked"},
     "sending": {"delivered", "refused", "pending", "in_doubt", "parked"},
     "in_doubt": {"delivered", "refused", "conflict", "pending", "parked"},
-    "parked": {"delivered", "refused", "pending", "closed"},
+    "parked": {"delivered", "refused", "pending", "in_doubt", "closed"},
     "refused": {"pending", "closed"},
     "delivered": {"refused"},
     "conflict": {"closed"},

@@ -171,9 +171,9 @@ def deliver_through_doubts(connector: Connector, recorder: Recorder) -> None:
     with pytest.raises(Died):
         deliver(connector)
     end_all(connector)
-    assert recover(connector) == 1
+    assert recover(connector).recovered == 1
     (unsent,) = messages(connector, DeliveryState.IN_DOUBT)
-    settle(connector, MessageId(unsent.id), Verdict.NOT_RECEIVED, reason="it was not", actor="tester")
+    settle(connector.database, MessageId(unsent.id), Verdict.NOT_RECEIVED, reason="it was not", actor="tester")
     recorder.dies_at = (Deed.RECORD, "after")
     with pytest.raises(Died):
         deliver(connector)

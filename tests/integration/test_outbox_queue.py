@@ -15,6 +15,7 @@ from connector.deeds import Deed
 from connector.messages.deliveries import Answer, DeliveryState, InDoubt, MessageId, NotKnown, NotSent, TakenIn
 from connector.messages.documents import Document
 from connector.outbox import queries, queue
+from connector.outbox.attempts import may_have_arrived
 from connector.outbox.delivery import Step, after_answer, after_finding, doubt
 from connector.outbox.queue import Claim
 from connector.outbox.retry import QUESTION_PERIOD, QUESTIONS, RetryPolicy
@@ -135,7 +136,7 @@ def test_message_that_customs_does_not_know_goes_again_with_the_very_same_bytes(
     answer(database, first, InDoubt(raw=b"", info="lost"))
     later = NOW + POLICY.settle
     asked = claimed(database, now=later)
-    step = after_finding(NotKnown(), digest=asked.digest, tries=asked.tries, now=later, policy=POLICY)
+    step = after_finding(NotKnown(), digest=asked.digest, tries=asked.tries, now=later, policy=POLICY, random=Random(1))
     assert record(database, asked, step, now=later)
     again = claimed(database, now=later)
     assert (again.kind, again.body, again.digest, again.number) == ("send", first.body, first.digest, 3)
@@ -243,11 +244,30 @@ def test_question_is_brought_forward_but_never_before_the_message_settled(databa
     put(database, DeliveryState.IN_DOUBT, settle_at=settle_at, due_at=far)
     for now, due in [(NOW, settle_at), (NOW + timedelta(minutes=3), NOW + timedelta(minutes=3))]:
         with database.write(Deed.PREPARE) as transaction:
-            assert queue.ask_soon(transaction, M, now=now)
+            assert queue.ask_soon(transaction, M, info="asked for", now=now)
         assert message(database).due_at == due
-    put(database, DeliveryState.PARKED)
+    put(database, DeliveryState.REFUSED)
     with database.write(Deed.PREPARE) as transaction:
-        assert not queue.ask_soon(transaction, M, now=NOW)
+        assert not queue.ask_soon(transaction, M, info="asked for", now=NOW)
+
+
+def test_parked_message_that_may_have_arrived_is_asked_about_with_new_tries_but_not_before_it_settled(
+    database: Database, keep: Keep
+) -> None:
+    keep("1", message_id="m")
+    answer(database, claimed(database), InDoubt(raw=b"", info="lost"))
+    with database.write(Deed.RECOVER) as transaction:
+        assert queue.park(transaction, [M], info="no certain answer", now=NOW) == [M]
+        assert may_have_arrived(transaction, M)
+        assert queue.ask_soon(transaction, M, info="asked for", now=NOW)
+    found = message(database)
+    assert (found.delivery_state, found.tries, found.due_at) == ("in_doubt", 0, NOW + POLICY.settle)
+    assert claim(database, now=NOW + POLICY.settle - timedelta(microseconds=1)) is None
+    asked = claimed(database, now=NOW + POLICY.settle)
+    step = after_finding(NotKnown(), digest=asked.digest, tries=asked.tries, now=NOW, policy=POLICY, random=Random(1))
+    with database.write(Deed.RECORD) as transaction:
+        assert queue.record(transaction, asked, step, outcome="not_known", response=None, now=NOW)
+        assert not may_have_arrived(transaction, M)
 
 
 def confirm(database: Database, made: list[Document]) -> list[MessageId]:
@@ -315,7 +335,7 @@ def test_what_a_receipt_proved_stands_when_an_attempt_under_way_ends_otherwise(
         answer(database, under_way, InDoubt(raw=b"", info="lost"))
         under_way = claimed(database, now=NOW + POLICY.settle)
     confirm(database, made)
-    step = after_finding(NotKnown(), digest="", tries=2, now=NOW, policy=POLICY)
+    step = after_finding(NotKnown(), digest="", tries=2, now=NOW, policy=POLICY, random=Random(1))
     assert not record(database, under_way, step)
     assert state(database) == "delivered"
     assert claim(database, now=NOW + timedelta(days=1)) is None
@@ -340,7 +360,7 @@ def test_question_beyond_what_an_hour_allows_is_put_off_and_not_lost(database: D
         assert claim(database, now=now) is None
         assert (state(database), message(database).due_at) == ("in_doubt", NOW + QUESTION_PERIOD)
         with database.write(Deed.RESEND) as transaction:
-            assert queue.ask_soon(transaction, M, now=now)
+            assert queue.ask_soon(transaction, M, info="asked for", now=now)
     assert claim(database, now=early) is None
     found = claimed(database, now=NOW + QUESTION_PERIOD)
     assert (found.kind, found.number) == ("query", QUESTIONS + 1)

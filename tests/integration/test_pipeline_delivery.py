@@ -284,8 +284,8 @@ def test_message_is_in_doubt_when_its_sender_is_gone(connector: Connector, offic
     with connector.database.write(Deed.PREPARE) as transaction:
         claim = queue.claim(transaction, "send", now=clock(), lease=timedelta(seconds=-1))
     assert claim is not None
-    assert recover(connector) == 1
-    assert recover(connector) == 0
+    assert recover(connector).recovered == 1
+    assert recover(connector).recovered == 0
     deliver(connector)
     assert states(connector) == {"delivered": 1, "in_doubt": 1}
     assert (len(office.bodies), office.asked) == (1, [])

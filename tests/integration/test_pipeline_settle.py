@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, update
 
 from connector.audit.queries import EntryFilter, entries
 from connector.deeds import Deed
-from connector.errors import ResendRefused
+from connector.errors import ResendRefused, UsageError
 from connector.messages.deliveries import DeliveryState, MessageId
 from connector.messages.documents import Document
 from connector.outbox import queries, queue
@@ -77,7 +77,7 @@ def put(connector: Connector, state: DeliveryState, **values: object) -> None:
 
 
 def say(connector: Connector, verdict: Verdict) -> DeliveryState:
-    return settle(connector, M, verdict, reason="they said so on the telephone", actor="wang")
+    return settle(connector.database, M, verdict, reason="they said so", actor="wang", clock=connector.clock)
 
 
 def told(connector: Connector, event: str) -> list[tuple[str, object]]:
@@ -126,7 +126,7 @@ def test_doubt_is_ended_by_an_operator_who_knows_that_it_did_not_arrive_but_not_
     doubtful: Connector, office: Office, clock: Clock
 ) -> None:
     clock.pass_by(SETTLE - MOMENT)
-    with pytest.raises(ResendRefused, match="it is in_doubt") as caught:
+    with pytest.raises(ResendRefused, match="it has not settled") as caught:
         say(doubtful, Verdict.NOT_RECEIVED)
     assert caught.value.exit_code == 3
     assert "settle_seconds" in caught.value.remedy
@@ -148,6 +148,7 @@ def test_operator_settles_only_what_the_table_allows(
         (DeliveryState.IN_DOUBT, Verdict.DELIVERED): "delivered",
         (DeliveryState.PARKED, Verdict.DELIVERED): "delivered",
         (DeliveryState.IN_DOUBT, Verdict.NOT_RECEIVED): "pending",
+        (DeliveryState.PARKED, Verdict.NOT_RECEIVED): "pending",
         (DeliveryState.CONFLICT, Verdict.CLOSED): "closed",
     }
     expected = allowed.get((at_rest, verdict))
@@ -161,8 +162,8 @@ def test_operator_settles_only_what_the_table_allows(
 
 
 def test_operator_is_told_when_there_is_no_such_message(connector: Connector) -> None:
-    with pytest.raises(ResendRefused, match="there is none"):
-        settle(connector, MessageId("other"), Verdict.DELIVERED, reason="r", actor="wang")
+    with pytest.raises(UsageError, match="there is no message other"):
+        settle(connector.database, MessageId("other"), Verdict.DELIVERED, reason="r", actor="wang")
 
 
 def test_question_that_is_under_way_changes_nothing_when_an_operator_settles_meanwhile(
@@ -197,17 +198,30 @@ def test_message_is_parked_and_told_when_customs_was_not_reached_for_long_and_co
 
     office.manner = "take"
     (plan,) = plan_messages(connector, [message(connector)], split=False)
-    assert plan.action is Action.QUEUE
+    assert plan.action is Action.ASK  # it may have arrived
+    (split,) = plan_messages(connector, [message(connector)], split=True)
+    assert split.action is Action.REFUSE
     carry_out(connector, [plan], reason="they are back", actor="wang")
+    assert (state(connector), message(connector).tries) == ("in_doubt", 0)
     clock.pass_by(WEEK - HOUR)
     deliver(connector)
-    assert (state(connector), set(office.bodies)) == ("delivered", {b"body of m"})
+    assert (state(connector), office.asked, set(office.bodies)) == ("delivered", ["m"], {b"body of m"})
 
 
 def test_message_that_never_left_is_parked_when_the_time_is_used_up(connector: Connector, clock: Clock) -> None:
+    put(connector, DeliveryState.PENDING, tries=1)
     clock.pass_by(WEEK + MOMENT)
     assert deliver(connector).outcomes == {}
-    assert (state(connector), message(connector).tries) == ("parked", 0)
+    assert state(connector) == "parked"
+    (plan,) = plan_messages(connector, [message(connector)], split=False)
+    assert plan.action is Action.QUEUE
+
+
+def test_message_that_was_never_tried_is_sent_however_long_the_program_was_off(
+    connector: Connector, clock: Clock
+) -> None:
+    clock.pass_by(WEEK + MOMENT)
+    assert deliver(connector).outcomes == {"taken_in": 1}
 
 
 @pytest.mark.parametrize("at_rest", ["sending", "delivered", "refused", "conflict", "closed"])

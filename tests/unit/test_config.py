@@ -75,7 +75,7 @@ def test_file_is_read_with_its_defaults_and_paths_from_its_own_folder(
     assert settings.signing.key_file == Path("/etc/connector/key.pem")
     assert settings.signing.certificate_file == tmp_path / "certs/enterprise.crt.pem"
     assert settings.sources["warehouse"].password_file == tmp_path / "secrets/warehouse"
-    assert (settings.customs.settle_seconds, settings.customs.attempts, settings.simulator) == (120, 20, None)
+    assert (settings.customs.settle_seconds, settings.customs.attempts, settings.simulator) == (120, 100, None)
 
 
 def test_settings_never_change(tmp_path: Path) -> None:

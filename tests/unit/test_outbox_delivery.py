@@ -38,7 +38,7 @@ def answered(answer: Answer, tries: int = 1) -> Step:
 
 def found(digest: str | None, tries: int = 2) -> Step:
     finding = NotKnown() if digest is None else Known(digest=digest, received_at=NOW)
-    return after_finding(finding, digest=OURS, tries=tries, now=NOW, policy=POLICY)
+    return after_finding(finding, digest=OURS, tries=tries, now=NOW, policy=POLICY, random=Random(1))
 
 
 def unanswered(tries: int) -> Step:
