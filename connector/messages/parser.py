@@ -42,6 +42,11 @@ _OTHER_ENCODING = re.compile(rb"""\A(?:\xef\xbb\xbf)?<\?xml[^>]*?encoding\s*=\s*
 _TOO_MANY_ATTRIBUTES = etree.XPath(f"boolean(descendant-or-self::*[@*[{ATTRIBUTE_LIMIT + 1}]])")
 
 
+# libxml2 fills its table of built-in types when the first schema is compiled. Two threads that do that at once spoil
+# the table for the life of the process, so one is compiled here: an import is done by one thread.
+etree.XMLSchema(etree.XML('<schema xmlns="http://www.w3.org/2001/XMLSchema"/>'))
+
+
 class _CompiledSchemas(threading.local):
     """Compiled schemas of one thread: a schema keeps its errors in itself, so threads must not share one."""
 

@@ -256,9 +256,9 @@ def settle(transaction: Connection, message_id: MessageId, state: DeliveryState,
 
 
 def ask_soon(transaction: Connection, message_id: MessageId, *, info: str, now: datetime) -> bool:
-    """Bring the next question about a message in doubt forward, never before it has settled.
+    """Bring the next question about a message in doubt forward, never before it has settled; its tries begin anew.
 
-    One that was parked is in doubt again, with new tries. False when it is neither.
+    One that was parked is in doubt again. False when it is neither.
     """
     table = MESSAGES.c
     parked = and_(table.id == message_id, table.state == DeliveryState.PARKED)
@@ -266,7 +266,7 @@ def ask_soon(transaction: Connection, message_id: MessageId, *, info: str, now: 
     brought = transaction.execute(
         update(MESSAGES)
         .where(table.id == message_id, table.state == DeliveryState.IN_DOUBT)
-        .values(due_at=case((table.settle_at > now, table.settle_at), else_=now))
+        .values(due_at=case((table.settle_at > now, table.settle_at), else_=now), tries=0)
     )
     return brought.rowcount == 1
 

@@ -89,7 +89,7 @@ def test_daemon_sends_what_is_there_and_what_comes_when_it_runs(
     assert states(busy, query) == {"delivered"}
     held = query(busy / "customs.db", "SELECT DISTINCT times_received, times_accepted FROM documents")
     assert held == [(1, 1)]
-    assert [line.rpartition(" ")[2] for line in said(busy).splitlines()] == ["running", "stopped"]
+    assert [line.split(" ")[3] for line in said(busy).splitlines()] == ["running", "stopping:", "stopped"]
     assert (busy / "stdout.log").read_bytes() == b""
 
 

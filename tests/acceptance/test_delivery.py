@@ -250,9 +250,9 @@ def test_message_in_doubt_is_settled_by_an_operator_and_told_in_the_log(
     assert states(busy, query) == {"in_doubt": 2}
     for_certain = ("--reason", "they said so", "--actor", "wang")
     refused = connector(busy, "messages", "settle", first, "--as", "not_received", *for_certain, code=3).stderr
-    assert "cannot be settled as not_received: it is in_doubt" in refused
+    assert "cannot be settled as not_received: it has not settled" in refused
     connector(busy, "messages", "settle", first, "--as", "arrived", *for_certain, code=2)
-    connector(busy, "messages", "settle", "unknown", "--as", "delivered", *for_certain, code=3)
+    connector(busy, "messages", "settle", "unknown", "--as", "delivered", *for_certain, code=2)
     said = connector(busy, "messages", "settle", first, "--as", "delivered", *for_certain).stdout
     assert said == f"{first} is now delivered\n"
     query(busy / "connector.db", "UPDATE message SET settle_at = datetime('now', '-1 second')")

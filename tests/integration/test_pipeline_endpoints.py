@@ -389,7 +389,7 @@ def test_receipts_are_left_alone_for_as_long_as_customs_asks_in_a_fault(
     soap = "http://schemas.xmlsoap.org/soap/envelope/"
     office.page = f'<s:Envelope xmlns:s="{soap}"><s:Body>{fault}</s:Body></s:Envelope>'.encode()
     office.receipts_manner, office.retry_after = "busy", "300"
-    with pytest.raises(CustomsUnreachable, match="503 .* stay away for 300 s"):
+    with pytest.raises(CustomsUnreachable, match=r"503 .* stay away for 300 s"):
         take_receipts(connector)
     assert breaker(connector, connector.endpoint).open_until == clock() + timedelta(minutes=5)
 

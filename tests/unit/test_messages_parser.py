@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import resource
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -191,3 +193,48 @@ def test_texts_are_read_by_local_name_and_empty_ones_are_empty() -> None:
     record = parse(RECEIPT.encode())[0]
     assert texts(record)["coElNo"] == "RK1"
     assert texts(record)["invtNo"] == ""
+
+
+FIRST_SCHEMAS = """
+import os, sys, threading
+from lxml import etree
+import connector.messages.parser
+
+TEXT = (
+    '<schema xmlns="http://www.w3.org/2001/XMLSchema"><element name="a"><complexType>'
+    '<attribute name="b" type="string" use="required"/></complexType></element></schema>'
+)
+
+def compile_together():
+    barrier = threading.Barrier(4)
+    failed = []
+
+    def work():
+        document = etree.XML(TEXT)
+        barrier.wait()
+        try:
+            etree.XMLSchema(document)
+        except etree.XMLSchemaParseError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os._exit(bool(failed))
+
+failures = 0
+for _ in range(200):
+    child = os.fork()
+    if not child:
+        compile_together()
+    failures += os.waitpid(child, 0)[1] != 0
+sys.exit(f"{failures} of 200 processes failed" if failures else 0)
+"""
+
+
+def test_schemas_are_compiled_soundly_when_the_first_ones_are_compiled_by_several_threads_at_once() -> None:
+    """Each process has its own first time; without care one in ten fails, for as long as it lives."""
+    done = subprocess.run([sys.executable, "-c", FIRST_SCHEMAS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
