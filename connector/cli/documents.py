@@ -112,6 +112,25 @@ def overdue_(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def unmatched(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List receipts that belong to no document of ours, the oldest first."""
+    from connector.bootstrap import open_database
+    from connector.receipts.queries import unmatched as find
+
+    with open_database(settings_of(context)).read() as connection:
+        found = find(connection)
+    columns = ("type", "business_key", "guid", "message_id", "code", "time", "info", "sequence", "digest")
+    if as_json:
+        print_json("receipts", [{name: getattr(one, name) for name in columns} for one in found])
+        return
+    print_table(
+        f"{len(found)} receipts",
+        ["type", "business key", "code", "said", "what customs said"],
+        [(one.type, one.business_key or one.message_id, one.code, one.time, one.info) for one in found],
+    )
+
+
+@app.command()
 def show(
     context: typer.Context,
     name: Annotated[

@@ -319,6 +319,22 @@ def test_status_counts_receipts_that_could_not_be_read(sample: Path, read: Read,
     assert read(sample, "status")["unreadable_receipts"] == 1
 
 
+def test_receipts_that_belong_to_nothing_of_ours_are_counted_and_shown(
+    sample: Path, connector: Run, read: Read, query: Query
+) -> None:
+    assert read(sample, "documents", "unmatched")["receipts"] == []
+    ((digest,),) = query(sample / "connector.db", "SELECT digest FROM receipt WHERE code = '800' LIMIT 1")
+    query(
+        sample / "connector.db",
+        "UPDATE receipt SET document_guid = NULL, business_key = 'X/RK1' WHERE digest = ?",
+        digest,
+    )
+    assert read(sample, "status")["unmatched_receipts"] == 1
+    (shown,) = read(sample, "documents", "unmatched")["receipts"]
+    assert (shown["digest"], shown["business_key"], shown["code"]) == (digest, "X/RK1", "800")
+    assert "X/RK1" in connector(sample, "documents", "unmatched").stdout
+
+
 def test_audit_tells_that_a_receipt_matched_nothing_but_not_that_it_matched() -> None:
     assert detail_line({"code": "800", "matched": True}) == "code: 800"
     assert detail_line({"code": "800", "matched": False}) == "code: 800, matched: False"
