@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, select, update
 
 from connector.messages.deliveries import MessageId
 from connector.outbox.retry import QUESTIONS
@@ -68,3 +69,9 @@ def may_have_arrived(connection: Connection, message_id: MessageId) -> bool:
         elif outcome == "not_known":
             doubtful = False
     return doubtful
+
+
+def end_open(transaction: Connection, message_ids: Sequence[MessageId], info: str, now: datetime) -> None:
+    """Attempts that nobody works on any more came to nothing that we know of; one who still does writes over it."""
+    open_ones = and_(ATTEMPTS.c.message_id.in_(message_ids), ATTEMPTS.c.ended_at.is_(None))
+    transaction.execute(update(ATTEMPTS).where(open_ones).values(ended_at=now, outcome="abandoned", info=info))

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Select, and_, case, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, func, insert, or_, select, update
 
 from connector.messages.deliveries import DeliveryState, MessageId, SignedMessage
-from connector.outbox.attempts import last_questions
+from connector.outbox.attempts import end_open, last_questions
 from connector.outbox.delivery import Step
 from connector.outbox.retry import next_question
 from connector.storage.limits import AT_ONCE
@@ -25,15 +25,7 @@ from connector.storage.outbox import ATTEMPTS, MESSAGE_BYTES, MESSAGE_DOCUMENTS,
 AttemptKind = Literal["send", "query"]
 
 _CLAIMED = {"send": DeliveryState.PENDING, "query": DeliveryState.IN_DOUBT}
-_OPEN = [DeliveryState.PENDING, DeliveryState.IN_DOUBT]
 _MOMENT = timedelta(milliseconds=1)
-_CONFIRMED_BY_RECEIPT = [
-    DeliveryState.PENDING,
-    DeliveryState.SENDING,
-    DeliveryState.IN_DOUBT,
-    DeliveryState.PARKED,
-]
-_REFUSED_BY_RECEIPT = [*_CONFIRMED_BY_RECEIPT, DeliveryState.DELIVERED]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +96,7 @@ def claim(transaction: Connection, kind: AttemptKind, *, now: datetime, lease: t
             lease_until=now + lease,
         )
     )
-    _end_attempts(transaction, [MessageId(row.id)], "whoever began it is gone", now)
+    end_open(transaction, [MessageId(row.id)], "whoever began it is gone", now)
     count = select(func.count()).select_from(ATTEMPTS).where(ATTEMPTS.c.message_id == row.id)
     number = transaction.execute(count).scalar_one() + 1
     transaction.execute(
@@ -177,23 +169,6 @@ def end_leases(transaction: Connection, *, now: datetime) -> None:
     transaction.execute(update(MESSAGES).where(MESSAGES.c.lease_until >= now).values(lease_until=now - _MOMENT))
 
 
-def overdue(connection: Connection, queued_before: datetime) -> list[MessageId]:
-    """Messages that have been tried, and have waited for customs since before then.
-
-    At most `AT_ONCE` of them; there may be more.
-    """
-    table = MESSAGES.c
-    tried = or_(table.tries > 0, table.state == DeliveryState.IN_DOUBT)
-    query = select(table.id).where(table.state.in_(_OPEN), table.queued_at < queued_before, tried).limit(AT_ONCE)
-    return [MessageId(message_id) for message_id in connection.execute(query).scalars()]
-
-
-def park(transaction: Connection, message_ids: Sequence[MessageId], *, info: str, now: datetime) -> list[MessageId]:
-    """Leave messages to an operator; those that changed, for others are settled meanwhile."""
-    waiting = and_(MESSAGES.c.id.in_(message_ids), MESSAGES.c.state.in_(_OPEN))
-    return _turn(transaction, waiting, DeliveryState.PARKED, info, now)
-
-
 def abandon(transaction: Connection, message_id: MessageId, token: int, step: Step, *, now: datetime) -> bool:
     """Put a message whose sender is gone in doubt; the sender, should it come back, changes nothing.
 
@@ -205,70 +180,8 @@ def abandon(transaction: Connection, message_id: MessageId, token: int, step: St
     moved = transaction.execute(update(MESSAGES).where(still_sent).values(**_stepped(step, now), lease_token=token + 1))
     if moved.rowcount == 0:
         return False
-    _end_attempts(transaction, [message_id], step.info, now)
+    end_open(transaction, [message_id], step.info, now)
     return True
-
-
-def confirm_by_receipt(transaction: Connection, guids: Sequence[str], *, now: datetime) -> list[MessageId]:
-    """A receipt came for these revisions: the messages that carried them did arrive. Those that changed."""
-    carriers = select(MESSAGE_DOCUMENTS.c.message_id).where(MESSAGE_DOCUMENTS.c.guid.in_(guids))
-    return _turn(
-        transaction,
-        and_(MESSAGES.c.id.in_(carriers), MESSAGES.c.state.in_(_CONFIRMED_BY_RECEIPT), MESSAGES.c.lease_token > 0),
-        DeliveryState.DELIVERED,
-        "a receipt for it arrived",
-        now,
-    )
-
-
-def refuse_by_receipt(transaction: Connection, message_id: MessageId, info: str, *, now: datetime) -> list[MessageId]:
-    """A format check refused the whole message (CEB900). Those that changed."""
-    this = and_(MESSAGES.c.id == message_id, MESSAGES.c.state.in_(_REFUSED_BY_RECEIPT))
-    return _turn(transaction, this, DeliveryState.REFUSED, info, now)
-
-
-def requeue(transaction: Connection, message_id: MessageId, *, info: str, now: datetime) -> bool:
-    """Send the same bytes again, for an operator; False when the state has changed meanwhile."""
-    allowed = MESSAGES.c.state.in_([DeliveryState.REFUSED, DeliveryState.PARKED])
-    return bool(_turn(transaction, and_(MESSAGES.c.id == message_id, allowed), DeliveryState.PENDING, info, now))
-
-
-def close(transaction: Connection, message_id: MessageId, *, info: str, now: datetime) -> bool:
-    """End a message whose documents go out in others; False when the state has changed meanwhile."""
-    allowed = MESSAGES.c.state.in_([DeliveryState.REFUSED, DeliveryState.PARKED])
-    return bool(_turn(transaction, and_(MESSAGES.c.id == message_id, allowed), DeliveryState.CLOSED, info, now))
-
-
-def settle(transaction: Connection, message_id: MessageId, state: DeliveryState, *, info: str, now: datetime) -> bool:
-    """Let an operator decide what became of a message; False when the state has changed meanwhile.
-
-    In doubt or parked: delivered, or pending when it surely did not arrive and has settled. In conflict: closed.
-    """
-    table = MESSAGES.c
-    allowed = {
-        DeliveryState.DELIVERED: table.state.in_([DeliveryState.IN_DOUBT, DeliveryState.PARKED]),
-        DeliveryState.PENDING: and_(
-            table.state.in_([DeliveryState.IN_DOUBT, DeliveryState.PARKED]), table.settle_at <= now
-        ),
-        DeliveryState.CLOSED: table.state == DeliveryState.CONFLICT,
-    }
-    return bool(_turn(transaction, and_(table.id == message_id, allowed[state]), state, info, now))
-
-
-def ask_soon(transaction: Connection, message_id: MessageId, *, info: str, now: datetime) -> bool:
-    """Bring the next question about a message in doubt forward, never before it has settled; its tries begin anew.
-
-    One that was parked is in doubt again. False when it is neither.
-    """
-    table = MESSAGES.c
-    parked = and_(table.id == message_id, table.state == DeliveryState.PARKED)
-    _turn(transaction, parked, DeliveryState.IN_DOUBT, info, now)
-    brought = transaction.execute(
-        update(MESSAGES)
-        .where(table.id == message_id, table.state == DeliveryState.IN_DOUBT)
-        .values(due_at=case((table.settle_at > now, table.settle_at), else_=now), tries=0)
-    )
-    return brought.rowcount == 1
 
 
 def _due(kind: AttemptKind, now: datetime) -> Select[Any]:
@@ -288,34 +201,6 @@ def _next(transaction: Connection, kind: AttemptKind, now: datetime) -> Row[Any]
             break
         transaction.execute(update(MESSAGES).where(MESSAGES.c.id == row.id).values(due_at=when))
     return row
-
-
-def _end_attempts(transaction: Connection, message_ids: Sequence[MessageId], info: str, now: datetime) -> None:
-    """Attempts that nobody works on any more came to nothing that we know of; one who still does writes over it."""
-    open_ones = and_(ATTEMPTS.c.message_id.in_(message_ids), ATTEMPTS.c.ended_at.is_(None))
-    transaction.execute(update(ATTEMPTS).where(open_ones).values(ended_at=now, outcome="abandoned", info=info))
-
-
-def _turn(transaction: Connection, which: Any, state: DeliveryState, info: str, now: datetime) -> list[MessageId]:
-    anew = {"tries": 0, "queued_at": now} if state in _OPEN else {}
-    turned = transaction.execute(
-        update(MESSAGES)
-        .where(which)
-        .values(
-            state=state,
-            state_since=now,
-            info=info,
-            due_at=now,
-            lease_token=MESSAGES.c.lease_token + 1,  # whoever is sending it, or asking about it, is overtaken
-            lease_until=None,
-            **anew,
-        )
-        .returning(MESSAGES.c.id)
-    )
-    message_ids = [MessageId(message_id) for message_id in turned.scalars()]
-    if message_ids:
-        _end_attempts(transaction, message_ids, info, now)
-    return message_ids
 
 
 def _stepped(step: Step, now: datetime) -> dict[str, object]:

@@ -29,7 +29,7 @@ from connector.messages.deliveries import (
     TakenIn,
     Withdrawn,
 )
-from connector.outbox import endpoints, queue
+from connector.outbox import endpoints, queue, turns
 from connector.outbox.breaker import Breaker
 from connector.outbox.delivery import Step, after_answer, after_finding, after_no_finding, doubt
 from connector.outbox.queue import AttemptKind, Claim
@@ -118,8 +118,8 @@ def recover(connector: Connector) -> Delivered:
                 if queue.abandon(transaction, message_id, token, step, now=now)
             ]
             info = f"no certain answer within {connector.policy.give_up}"
-            late = queue.overdue(transaction, now - connector.policy.give_up)
-            parked = queue.park(transaction, late, info=info, now=now)
+            late = turns.past_deadline(transaction, now - connector.policy.give_up)
+            parked = turns.park(transaction, late, info=info, now=now)
             entries = [_changed(message_id, DeliveryState.IN_DOUBT, step.info) for message_id in abandoned]
             entries += [_changed(message_id, DeliveryState.PARKED, info) for message_id in parked]
             log.append(transaction, entries, actor=ACTOR, time=now)
@@ -131,7 +131,9 @@ def recover(connector: Connector) -> Delivered:
 def _is_anything_left_behind(connector: Connector) -> bool:
     with connector.database.read() as connection:
         now = connector.clock(connection)
-        return bool(queue.expired(connection, now=now) or queue.overdue(connection, now - connector.policy.give_up))
+        return bool(
+            queue.expired(connection, now=now) or turns.past_deadline(connection, now - connector.policy.give_up)
+        )
 
 
 def _claim(connector: Connector, kinds: list[AttemptKind], total: Delivered) -> tuple[Claim, datetime | None] | None:
@@ -186,7 +188,7 @@ def _record(connector: Connector, claim: Claim, reply: _Reply, mark: datetime | 
     """Write what came back and what follows; the message's state then, None when it was no longer ours to change."""
     with connector.database.write(Deed.RECORD) as transaction:
         now = connector.clock(transaction)
-        endpoints.turn(transaction, _endpoint(connector, claim.kind), _verdict(connector, reply, mark, now))
+        endpoints.turn(transaction, _endpoint(connector, claim.kind), _turn_of_breaker(connector, reply, mark, now))
         step = _step(connector, claim, reply, now)
         ours = queue.record(transaction, claim, step, outcome=reply.outcome, response=reply.response, now=now)
         entry = Entry(
@@ -203,7 +205,9 @@ def _record(connector: Connector, claim: Claim, reply: _Reply, mark: datetime | 
     return step.state if ours else None
 
 
-def _verdict(connector: Connector, reply: _Reply, mark: datetime | None, now: datetime) -> Callable[[Breaker], Breaker]:
+def _turn_of_breaker(
+    connector: Connector, reply: _Reply, mark: datetime | None, now: datetime
+) -> Callable[[Breaker], Breaker]:
     """What the endpoint's circuit breaker is told."""
     policy = connector.breaker_policy
 

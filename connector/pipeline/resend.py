@@ -32,7 +32,7 @@ from connector.messages.catalogue import message_type
 from connector.messages.deliveries import DeliveryState, MessageId
 from connector.messages.receipts import CustomsStatus
 from connector.messages.records import SourceRecord
-from connector.outbox import documents, queries, queue
+from connector.outbox import documents, queries, queue, turns
 from connector.outbox.attempts import identical_refusals, may_have_arrived
 from connector.outbox.queries import DocumentView, MessageView
 from connector.outbox.queue import NewMessage
@@ -224,11 +224,11 @@ def _carry_out(connector: Connector, plan: Plan, reason: str, actor: str) -> Pla
         message_id = MessageId(plan.id)
         info = f"{plan.action} by {actor}: {reason}"
         if plan.action is Action.ASK:
-            done = queue.ask_soon(transaction, message_id, info=info, now=now)
+            done = turns.ask_soon(transaction, message_id, info=info, now=now)
         elif plan.action is Action.SPLIT:
-            done = queue.close(transaction, message_id, info=info, now=now)
+            done = turns.close(transaction, message_id, info=info, now=now)
         else:
-            done = queue.requeue(transaction, message_id, info=info, now=now)
+            done = turns.requeue(transaction, message_id, info=info, now=now)
         if not done:
             return _changed(plan)
         queue.add(transaction, singles, now=now)

@@ -22,7 +22,7 @@ from connector.audit.events import Entry, Event
 from connector.deeds import Deed
 from connector.errors import ConnectorError, ResendRefused, UsageError
 from connector.messages.deliveries import DeliveryState, MessageId
-from connector.outbox import queries, queue
+from connector.outbox import queries, turns
 from connector.outbox.queries import MessageView
 from connector.storage.database import Database, now_by_database
 
@@ -60,7 +60,7 @@ def settle(
         now = clock(transaction)
         state = _STATES[verdict]
         info = f"{verdict}, says {actor}: {reason}"
-        if not queue.settle(transaction, message_id, state, info=info, now=now):
+        if not turns.settle(transaction, message_id, state, info=info, now=now):
             raise _refused(queries.message(transaction, message_id), message_id, verdict)
         entry = Entry(
             event=Event.SETTLED,

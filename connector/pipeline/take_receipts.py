@@ -17,7 +17,7 @@ from connector.deeds import Deed
 from connector.errors import UnreadableMessage
 from connector.messages.envelope import unseal
 from connector.messages.records import rfc3339
-from connector.outbox import queue
+from connector.outbox import turns
 from connector.pipeline.calling import breaking
 from connector.pipeline.entries import status_changed
 from connector.pipeline.leasing import held
@@ -117,10 +117,10 @@ def _move_messages(transaction: Connection, taken: list[Taken], now: datetime) -
     for one in taken:
         if one.receipt.message_id is not None:
             info = f"{one.receipt.code} {one.receipt.info}"
-            refused = queue.refuse_by_receipt(transaction, one.receipt.message_id, info, now=now)
+            refused = turns.refuse_by_receipt(transaction, one.receipt.message_id, info, now=now)
             entries += [_moved(message_id, "refused", info) for message_id in refused]
     answered = [owner.guid for one in taken if one.receipt.message_id is None for owner in one.owners]
-    confirmed = queue.confirm_by_receipt(transaction, answered, now=now)
+    confirmed = turns.confirm_by_receipt(transaction, answered, now=now)
     return entries + [_moved(message_id, "delivered", "a receipt for it arrived") for message_id in confirmed]
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import insert, select, text, update
 from connector.deeds import Deed
 from connector.messages.deliveries import Answer, DeliveryState, InDoubt, MessageId, NotKnown, NotSent, TakenIn
 from connector.messages.documents import Document
-from connector.outbox import queries, queue
+from connector.outbox import queries, queue, turns
 from connector.outbox.attempts import may_have_arrived
 from connector.outbox.delivery import Step, after_answer, after_finding, doubt
 from connector.outbox.queue import Claim
@@ -213,7 +213,7 @@ def test_message_is_queued_again_with_new_tries(database: Database, keep: Keep, 
     keep("1", message_id="m")
     put(database, DeliveryState(at_rest), tries=20)
     with database.write(Deed.PREPARE) as transaction:
-        assert queue.requeue(transaction, M, info="resent", now=NOW)
+        assert turns.requeue(transaction, M, info="resent", now=NOW)
     assert (state(database), message(database).tries, message(database).info) == ("pending", 0, "resent")
     assert claimed(database).kind == "send"
 
@@ -224,8 +224,8 @@ def test_message_is_neither_queued_nor_closed_in_any_other_state(database: Datab
     put(database, DeliveryState(at_rest))
     before = message(database)
     with database.write(Deed.PREPARE) as transaction:
-        assert not queue.requeue(transaction, M, info="resent", now=NOW)
-        assert not queue.close(transaction, M, info="split", now=NOW)
+        assert not turns.requeue(transaction, M, info="resent", now=NOW)
+        assert not turns.close(transaction, M, info="split", now=NOW)
     assert message(database) == before
 
 
@@ -234,7 +234,7 @@ def test_message_is_closed_when_its_documents_go_out_in_others(database: Databas
     keep("1", message_id="m")
     put(database, DeliveryState(at_rest))
     with database.write(Deed.PREPARE) as transaction:
-        assert queue.close(transaction, M, info="split", now=NOW)
+        assert turns.close(transaction, M, info="split", now=NOW)
     assert state(database) == "closed"
 
 
@@ -244,11 +244,11 @@ def test_question_is_brought_forward_but_never_before_the_message_settled(databa
     put(database, DeliveryState.IN_DOUBT, settle_at=settle_at, due_at=far)
     for now, due in [(NOW, settle_at), (NOW + timedelta(minutes=3), NOW + timedelta(minutes=3))]:
         with database.write(Deed.PREPARE) as transaction:
-            assert queue.ask_soon(transaction, M, info="asked for", now=now)
+            assert turns.ask_soon(transaction, M, info="asked for", now=now)
         assert message(database).due_at == due
     put(database, DeliveryState.REFUSED)
     with database.write(Deed.PREPARE) as transaction:
-        assert not queue.ask_soon(transaction, M, info="asked for", now=NOW)
+        assert not turns.ask_soon(transaction, M, info="asked for", now=NOW)
 
 
 def test_parked_message_that_may_have_arrived_is_asked_about_with_new_tries_but_not_before_it_settled(
@@ -257,9 +257,9 @@ def test_parked_message_that_may_have_arrived_is_asked_about_with_new_tries_but_
     keep("1", message_id="m")
     answer(database, claimed(database), InDoubt(raw=b"", info="lost"))
     with database.write(Deed.RECOVER) as transaction:
-        assert queue.park(transaction, [M], info="no certain answer", now=NOW) == [M]
+        assert turns.park(transaction, [M], info="no certain answer", now=NOW) == [M]
         assert may_have_arrived(transaction, M)
-        assert queue.ask_soon(transaction, M, info="asked for", now=NOW)
+        assert turns.ask_soon(transaction, M, info="asked for", now=NOW)
     found = message(database)
     assert (found.delivery_state, found.tries, found.due_at) == ("in_doubt", 0, NOW + POLICY.settle)
     assert claim(database, now=NOW + POLICY.settle - timedelta(microseconds=1)) is None
@@ -272,12 +272,12 @@ def test_parked_message_that_may_have_arrived_is_asked_about_with_new_tries_but_
 
 def confirm(database: Database, made: list[Document]) -> list[MessageId]:
     with database.write(Deed.PREPARE) as transaction:
-        return queue.confirm_by_receipt(transaction, [document.guid for document in made], now=NOW)
+        return turns.confirm_by_receipt(transaction, [document.guid for document in made], now=NOW)
 
 
 def refuse(database: Database) -> list[MessageId]:
     with database.write(Deed.PREPARE) as transaction:
-        return queue.refuse_by_receipt(transaction, M, "schema", now=NOW)
+        return turns.refuse_by_receipt(transaction, M, "schema", now=NOW)
 
 
 @pytest.mark.parametrize("at_rest", ["pending", "sending", "in_doubt", "parked"])
@@ -360,7 +360,7 @@ def test_question_beyond_what_an_hour_allows_is_put_off_and_not_lost(database: D
         assert claim(database, now=now) is None
         assert (state(database), message(database).due_at) == ("in_doubt", NOW + QUESTION_PERIOD)
         with database.write(Deed.RESEND) as transaction:
-            assert queue.ask_soon(transaction, M, info="asked for", now=now)
+            assert turns.ask_soon(transaction, M, info="asked for", now=now)
     assert claim(database, now=early) is None
     found = claimed(database, now=NOW + QUESTION_PERIOD)
     assert (found.kind, found.number) == ("query", QUESTIONS + 1)
@@ -412,11 +412,11 @@ def test_messages_that_waited_too_long_are_found_and_parked_with_their_doubts(da
             transaction.execute(update(MESSAGES).where(MESSAGES.c.id == f"m{number}").values(state=DeliveryState(kept)))
     assert claimed(database).message_id == "m0"  # it is being sent
     with database.write(Deed.RECOVER) as transaction:
-        late = queue.overdue(transaction, NOW + timedelta(microseconds=1))
+        late = turns.past_deadline(transaction, NOW + timedelta(microseconds=1))
         assert late == ["m1"]
-        queue.park(transaction, late, info="too long", now=NOW)
-        assert queue.overdue(transaction, NOW + timedelta(microseconds=1)) == []
-        assert queue.park(transaction, [MessageId("m2")], info="too long", now=NOW) == []
+        turns.park(transaction, late, info="too long", now=NOW)
+        assert turns.past_deadline(transaction, NOW + timedelta(microseconds=1)) == []
+        assert turns.park(transaction, [MessageId("m2")], info="too long", now=NOW) == []
     assert (state(database, "m1"), state(database, "m2"), state(database, "m3")) == ("parked", "delivered", "pending")
 
 

@@ -17,7 +17,7 @@ from connector.demo.office import free_port
 from connector.errors import CustomsUnreachable
 from connector.messages.deliveries import DeliveryState, MessageId
 from connector.messages.documents import Document
-from connector.outbox import endpoints, queries, queue
+from connector.outbox import endpoints, queries, turns
 from connector.outbox.breaker import Breaker
 from connector.outbox.queries import Filter
 from connector.pipeline.deliver import deliver
@@ -261,7 +261,7 @@ def test_others_go_at_once_when_a_probe_was_withdrawn(
     def overtake(deed: Deed, moment: Moment) -> None:
         if (deed, moment) == (Deed.CLAIM, "after") and not overtaken:
             with connector.database.write(Deed.TAKE_RECEIPTS) as transaction:
-                overtaken.extend(queue.confirm_by_receipt(transaction, guids, now=clock()))
+                overtaken.extend(turns.confirm_by_receipt(transaction, guids, now=clock()))
 
     with connector.database.read() as connection:
         waiting = Filter(delivery_state=DeliveryState.PENDING.value)

@@ -16,7 +16,7 @@ from connector.deeds import Deed, Moment
 from connector.errors import CustomsUnreachable, DatabaseUnreachable, SourceUnreachable
 from connector.messages.deliveries import DeliveryState
 from connector.messages.documents import Document
-from connector.outbox import queries, queue
+from connector.outbox import queries, queue, turns
 from connector.outbox.delivery import doubt
 from connector.pipeline.collect import collect
 from connector.pipeline.deliver import deliver, recover
@@ -151,7 +151,7 @@ def test_nothing_is_sent_when_an_operator_settled_the_message_meanwhile(
 
     def receive() -> None:
         with connector.database.write(Deed.TAKE_RECEIPTS) as transaction:
-            assert queue.confirm_by_receipt(transaction, [made.guid], now=clock()) == ["m"]
+            assert turns.confirm_by_receipt(transaction, [made.guid], now=clock()) == ["m"]
 
     slow = replace(connector, database=after(connector.database, Deed.CLAIM, receive))
     assert deliver(slow).outcomes == {"withdrawn": 1}

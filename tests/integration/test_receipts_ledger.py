@@ -14,7 +14,7 @@ from connector.deeds import Deed
 from connector.messages.deliveries import MessageId
 from connector.messages.documents import Document
 from connector.messages.receipts import CustomsStatus, Receipt
-from connector.outbox import queries, queue
+from connector.outbox import queries, queue, turns
 from connector.receipts import ledger
 from connector.receipts import queries as receipt_queries
 from connector.receipts.ledger import FetchedEnvelope, StatusChange, Taken
@@ -117,7 +117,7 @@ def test_format_check_belongs_to_every_document_of_its_message(database: Databas
     other = keep("4", message_id="n")[0]
     assert owners(take(database, (1, [refusal("a", "m")]))) == {"a": tuple(document.guid for document in made)}
     with database.write(Deed.PREPARE) as transaction:
-        queue.refuse_by_receipt(transaction, MessageId("m"), "format check", now=NOW)
+        turns.refuse_by_receipt(transaction, MessageId("m"), "format check", now=NOW)
         assert len(ledger.refold(transaction, _all_owners(made))) == 3
     assert {view(database, document).customs_status for document in made} == {"rejected"}
     assert view(database, other).customs_status == "none"
@@ -127,9 +127,9 @@ def test_format_check_counts_no_more_when_its_message_goes_again(database: Datab
     made = keep("1", "2", message_id="m")
     take(database, (1, [refusal("a", "m")]))
     with database.write(Deed.PREPARE) as transaction:
-        queue.refuse_by_receipt(transaction, MessageId("m"), "format check", now=NOW)
+        turns.refuse_by_receipt(transaction, MessageId("m"), "format check", now=NOW)
         ledger.refold(transaction, ledger.owners_in(transaction, "m"))
-        assert queue.requeue(transaction, MessageId("m"), info="resent", now=NOW)
+        assert turns.requeue(transaction, MessageId("m"), info="resent", now=NOW)
         ledger.refold(transaction, ledger.owners_in(transaction, "m"))
     assert {view(database, document).customs_status for document in made} == {"none"}
 
