@@ -141,14 +141,14 @@ class CustomsSettings(_Section):
     client_key_file: FilePath | None = None
     deadline_seconds: Annotated[float, Field(gt=0, le=600)] = 30
     """One total deadline for each call, connecting included."""
-    settle_seconds: Annotated[float, Field(ge=0, le=_WEEK)] = 120
+    settle_seconds: Seconds = 120
     """How long customs may take over a request whose connection we gave up; no query and no resend earlier."""
     retry_first_seconds: Seconds = 5
     retry_most_seconds: Seconds = 3600
     attempts: Annotated[int, Field(ge=1)] = 100
     """Tries of one message, queries about it included, before it is parked."""
     give_up_hours: Annotated[float, Field(gt=0, le=8760)] = 168
-    """How long a message may wait for customs before it is parked."""
+    """How long after its first try a message may wait for customs before it is parked."""
     breaker_failures: Annotated[int, Field(ge=1)] = 5
     """Calls that fail in a row before an address is left alone."""
     breaker_open_seconds: Seconds = 60

@@ -22,7 +22,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from connector.config import Settings
-from connector.errors import ConnectorError, CustomsUnreachable, SigningError
+from connector.errors import ConnectorError, CustomsUnreachable, SigningError, UnreadableMessage
 from connector.pipeline.cycle import collect_and_prepare, unanswered
 from connector.pipeline.deliver import deliver
 from connector.pipeline.split import split_refused
@@ -188,9 +188,11 @@ def _receive(connector: Connector) -> _Tick:
         failures.append(error)
     try:
         split_refused(connector)
-    except SigningError as error:
+    except (SigningError, UnreadableMessage) as error:
         failures.append(error)
     news = []
+    if received.unreadable:
+        news.append(f"{received.unreadable} receipts cannot be read: `connector audit list --event receipt_unreadable`")
     if received.rejected:
         news.append(f"{received.rejected} documents rejected: `connector documents list --customs-status rejected`")
     return _Tick(failures=failures, idle=received.is_elsewhere, news=news)

@@ -58,6 +58,8 @@ def run(
         print_object(_summary(cycle))
     elif cycle.exit_code or _is_news(cycle):
         say(_sentence(cycle))
+    if cycle.is_elsewhere:
+        say("note: another process was at part of this at the same time; what it does is not counted here")
     raise typer.Exit(stop.exit_code or cycle.exit_code)
 
 
@@ -71,6 +73,7 @@ def _summary(cycle: Cycle) -> dict[str, object]:
         "receipts": cycle.received.receipts,
         "rejected": cycle.received.rejected,
         "unreadable_receipts": cycle.received.unreadable,
+        "is_elsewhere": cycle.is_elsewhere,
         "failures": [failure.cause for failure in cycle.failures],
     }
 

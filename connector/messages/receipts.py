@@ -66,11 +66,11 @@ class Receipt:
     answers: str
     """Type of the documents it answers, e.g. ``CEB213``; empty for CEB900, which answers a message."""
     guid: str
-    """The guid it echoes; whose it is, is decided by matching."""
+    """The guid it echoes, upper case as ours are; whose it is, is decided by matching."""
     business_key: str
     """Key fields joined by ``/``; empty for CEB900."""
     message_id: MessageId | None
-    """CEB900: the message it refuses."""
+    """CEB900: the message it refuses, lower case as our ids are."""
     code: str
     """returnStatus as it stands."""
     time: datetime

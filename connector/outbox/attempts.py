@@ -10,10 +10,7 @@ from sqlalchemy import Connection, and_, func, select, update
 
 from connector.messages.deliveries import MessageId
 from connector.outbox.retry import QUESTIONS
-from connector.storage.outbox import ATTEMPTS
-
-_CERTAIN = {"not_sent", "withdrawn", "refused"}
-"""Outcomes of a send after which customs surely does not hold the message."""
+from connector.storage.outbox import ATTEMPTS, SURELY_NOT_HELD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +62,7 @@ def may_have_arrived(connection: Connection, message_id: MessageId) -> bool:
     tried = select(table.kind, table.outcome).where(table.message_id == message_id).order_by(table.number)
     for kind, outcome in connection.execute(tried):
         if kind == "send":
-            doubtful |= outcome not in _CERTAIN
+            doubtful |= outcome not in SURELY_NOT_HELD
         elif outcome == "not_known":
             doubtful = False
     return doubtful

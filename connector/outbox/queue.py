@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select, update
 
 from connector.messages.deliveries import DeliveryState, MessageId, SignedMessage
 from connector.outbox.attempts import end_open, last_questions
@@ -92,6 +92,7 @@ def claim(transaction: Connection, kind: AttemptKind, *, now: datetime, lease: t
             state=state,
             state_since=now if kind == "send" else row.state_since,
             tries=row.tries + 1,
+            queued_at=row.queued_at if row.tries else now,  # nobody gives up what could not be tried for a week
             lease_token=row.lease_token + 1,
             lease_until=now + lease,
         )
@@ -154,14 +155,27 @@ def is_ours(connection: Connection, claim: Claim, *, until: datetime) -> bool:
     return connection.execute(select(table.id).where(holds)).first() is not None
 
 
-def expired(connection: Connection, *, now: datetime) -> list[tuple[MessageId, int]]:
-    """Messages whose sender is gone: still being sent although the lease has ended. Each with its lease token.
+def has_expired(connection: Connection, *, now: datetime) -> bool:
+    """Whether there are messages whose sender is gone."""
+    return connection.execute(select(MESSAGES.c.id).where(_left_by_its_sender(now)).limit(1)).first() is not None
 
-    At most `AT_ONCE` of them; there may be more.
+
+def abandon(transaction: Connection, step: Step, *, now: datetime) -> list[MessageId]:
+    """Put messages in doubt whose sender is gone; a sender that should come back changes nothing.
+
+    At most `AT_ONCE` of them; there may be more. Those that changed.
     """
-    table = MESSAGES.c
-    query = select(table.id, table.lease_token).where(table.state == DeliveryState.SENDING, table.lease_until < now)
-    return [(MessageId(row.id), row.lease_token) for row in connection.execute(query.limit(AT_ONCE))]
+    some = select(MESSAGES.c.id).where(_left_by_its_sender(now)).limit(AT_ONCE)
+    moved = transaction.execute(
+        update(MESSAGES)
+        # Said twice: PostgreSQL looks again at the outer condition alone when a row has changed while it waited.
+        .where(MESSAGES.c.id.in_(some), _left_by_its_sender(now))
+        .values(**_stepped(step, now), lease_token=MESSAGES.c.lease_token + 1)
+        .returning(MESSAGES.c.id)
+    )
+    message_ids = [MessageId(message_id) for message_id in moved.scalars()]
+    end_open(transaction, message_ids, step.info, now)
+    return message_ids
 
 
 def end_leases(transaction: Connection, *, now: datetime) -> None:
@@ -169,26 +183,16 @@ def end_leases(transaction: Connection, *, now: datetime) -> None:
     transaction.execute(update(MESSAGES).where(MESSAGES.c.lease_until >= now).values(lease_until=now - _MOMENT))
 
 
-def abandon(transaction: Connection, message_id: MessageId, token: int, step: Step, *, now: datetime) -> bool:
-    """Put a message whose sender is gone in doubt; the sender, should it come back, changes nothing.
-
-    False when it came back before this, and nothing changed.
-    """
-    still_sent = and_(
-        MESSAGES.c.id == message_id, MESSAGES.c.lease_token == token, MESSAGES.c.state == DeliveryState.SENDING
-    )
-    moved = transaction.execute(update(MESSAGES).where(still_sent).values(**_stepped(step, now), lease_token=token + 1))
-    if moved.rowcount == 0:
-        return False
-    end_open(transaction, [message_id], step.info, now)
-    return True
+def _left_by_its_sender(now: datetime) -> ColumnElement[bool]:
+    """Still being sent although the lease has ended."""
+    return and_(MESSAGES.c.state == DeliveryState.SENDING, MESSAGES.c.lease_until < now)
 
 
 def _due(kind: AttemptKind, now: datetime) -> Select[Any]:
     table = MESSAGES.c
     free = or_(table.lease_until.is_(None), table.lease_until < now)
     due = and_(table.state == _CLAIMED[kind], table.due_at <= now, free)
-    return select(MESSAGES).where(due).order_by(table.due_at, table.id).limit(1)
+    return select(MESSAGES).where(due).order_by(table.due_at).limit(1)
 
 
 def _next(transaction: Connection, kind: AttemptKind, now: datetime) -> Row[Any] | None:

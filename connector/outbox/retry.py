@@ -34,7 +34,7 @@ class RetryPolicy:
     settle: timedelta
     """How long customs may take over a request whose connection we gave up."""
     give_up: timedelta
-    """How long a message may wait for customs before it is parked, however seldom it was tried."""
+    """How long after its first try a message may wait for customs before it is parked, however seldom it was tried."""
 
     def wait(self, tries: int, random: Random) -> timedelta:
         """How long to wait after so many tries (1 or more)."""

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, or_, select, update
+from sqlalchemy import Connection, and_, case, exists, or_, select, update
 
 from connector.messages.deliveries import DeliveryState, MessageId
 from connector.outbox.attempts import end_open
 from connector.storage.limits import AT_ONCE
-from connector.storage.outbox import MESSAGE_DOCUMENTS, MESSAGES
+from connector.storage.outbox import ATTEMPTS, MESSAGE_DOCUMENTS, MESSAGES, SURELY_NOT_HELD
 
 _OPEN = [DeliveryState.PENDING, DeliveryState.IN_DOUBT]
 _CONFIRMED_BY_RECEIPT = [
@@ -46,9 +46,11 @@ def park(transaction: Connection, message_ids: Sequence[MessageId], *, info: str
 def confirm_by_receipt(transaction: Connection, guids: Sequence[str], *, now: datetime) -> list[MessageId]:
     """A receipt came for these revisions: the messages that carried them did arrive. Those that changed."""
     carriers = select(MESSAGE_DOCUMENTS.c.message_id).where(MESSAGE_DOCUMENTS.c.guid.in_(guids))
+    sent = and_(ATTEMPTS.c.message_id == MESSAGES.c.id, ATTEMPTS.c.kind == "send")
+    may_have_arrived = exists().where(sent, ATTEMPTS.c.outcome.not_in(SURELY_NOT_HELD))
     return _turn(
         transaction,
-        and_(MESSAGES.c.id.in_(carriers), MESSAGES.c.state.in_(_CONFIRMED_BY_RECEIPT), MESSAGES.c.lease_token > 0),
+        and_(MESSAGES.c.id.in_(carriers), MESSAGES.c.state.in_(_CONFIRMED_BY_RECEIPT), may_have_arrived),
         DeliveryState.DELIVERED,
         "a receipt for it arrived",
         now,
@@ -76,13 +78,16 @@ def close(transaction: Connection, message_id: MessageId, *, info: str, now: dat
 def settle(transaction: Connection, message_id: MessageId, state: DeliveryState, *, info: str, now: datetime) -> bool:
     """Let an operator decide what became of a message; False when the state has changed meanwhile.
 
-    In doubt or parked: delivered, or pending when it surely did not arrive and has settled. In conflict: closed.
+    In doubt or parked: delivered, or pending when it surely did not arrive, has settled and is not being asked about.
+    In conflict: closed.
     """
     table = MESSAGES.c
     allowed = {
         DeliveryState.DELIVERED: table.state.in_([DeliveryState.IN_DOUBT, DeliveryState.PARKED]),
         DeliveryState.PENDING: and_(
-            table.state.in_([DeliveryState.IN_DOUBT, DeliveryState.PARKED]), table.settle_at <= now
+            table.state.in_([DeliveryState.IN_DOUBT, DeliveryState.PARKED]),
+            table.settle_at <= now,
+            or_(table.lease_until.is_(None), table.lease_until < now),
         ),
         DeliveryState.CLOSED: table.state == DeliveryState.CONFLICT,
     }

@@ -40,7 +40,7 @@ def _begin(connector: Connector, endpoint: str) -> datetime | None:
         if not breaker.lets_pass(now):
             raise CustomsUnreachable(
                 breaker.info,
-                effect=f"it failed {breaker.failures} times in a row and is left alone for a while",
+                effect="nothing was asked: after this failure the address is left alone for a while, then probed",
                 remedy="`connector status` says until when; check the network and [customs]",
             )
         called = breaker.called(now + connector.lease)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from connector.errors import ConnectorError, CustomsUnreachable, SigningError, SourceChanged, SourceUnreachable
+from connector.errors import (
+    ConnectorError,
+    CustomsUnreachable,
+    SigningError,
+    SourceChanged,
+    SourceUnreachable,
+    UnreadableMessage,
+)
 from connector.pipeline.collect import Collected, collect
 from connector.pipeline.deliver import Delivered, deliver
 from connector.pipeline.prepare import Prepared, prepare
@@ -27,6 +34,11 @@ class Cycle:
     split: int = 0
     """Batches whose documents go again, each alone."""
     failures: list[ConnectorError] = field(default_factory=list)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Another process collected or took receipts at the time, so this cycle did not do all there was to do."""
+        return self.collected.is_elsewhere or self.prepared.is_elsewhere or self.received.is_elsewhere
 
     @property
     def exit_code(self) -> int:
@@ -55,7 +67,7 @@ def run_once(connector: Connector) -> Cycle:
         cycle.failures.append(error)
     try:
         cycle.split = split_refused(connector)
-    except SigningError as error:
+    except (SigningError, UnreadableMessage) as error:
         cycle.failures.append(error)
     return cycle
 
@@ -76,6 +88,7 @@ def collect_and_prepare(connector: Connector) -> Cycle:
             cycle.prepared.documents += prepared.documents
             cycle.prepared.messages += prepared.messages
             cycle.prepared.quarantined += prepared.quarantined
+            cycle.prepared.is_elsewhere |= prepared.is_elsewhere
         except (SourceUnreachable, SourceChanged, SigningError) as error:
             cycle.failures.append(error)
     return cycle

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from connector.audit import log
 from connector.audit.events import Entry, Event
 from connector.deeds import Deed
-from connector.errors import CustomsUnreachable
+from connector.errors import CustomsUnreachable, DatabaseUnreachable
 from connector.messages.deliveries import (
     Answer,
     DeliveryState,
@@ -46,6 +46,7 @@ _OUTCOMES = {
 }
 _LOOK_BACK_SECONDS = 1.0
 """How often a busy worker looks for messages that others left behind."""
+_RECORD_AGAIN_SECONDS = 0.5
 _UNANSWERED = {"not_sent", "in_doubt", "unanswered"}
 """Outcomes without a usable answer: they count against the endpoint, not against the message."""
 
@@ -91,8 +92,9 @@ def deliver(connector: Connector) -> Delivered:
         if claimed is None:
             break
         claim, mark = claimed
+        begun = time.monotonic()
         reply = _send(connector, claim) if claim.kind == "send" else _ask(connector, claim)
-        state = _record(connector, claim, reply, mark)
+        state = _record_in_time(connector, claim, reply, mark, begun=begun)
         total.outcomes[reply.outcome] += 1
         total.stopped += state in _NEEDS_OPERATOR
         if reply.outcome in _UNANSWERED:
@@ -112,11 +114,7 @@ def recover(connector: Connector) -> Delivered:
             lock(transaction, "prepare")  # receipts move several messages at once as well
             now = connector.clock(transaction)
             step = doubt("its sender ended without an outcome", now=now, policy=connector.policy)
-            abandoned = [
-                message_id
-                for message_id, token in queue.expired(transaction, now=now)
-                if queue.abandon(transaction, message_id, token, step, now=now)
-            ]
+            abandoned = queue.abandon(transaction, step, now=now)
             info = f"no certain answer within {connector.policy.give_up}"
             late = turns.past_deadline(transaction, now - connector.policy.give_up)
             parked = turns.park(transaction, late, info=info, now=now)
@@ -131,9 +129,8 @@ def recover(connector: Connector) -> Delivered:
 def _is_anything_left_behind(connector: Connector) -> bool:
     with connector.database.read() as connection:
         now = connector.clock(connection)
-        return bool(
-            queue.expired(connection, now=now) or turns.past_deadline(connection, now - connector.policy.give_up)
-        )
+        late = turns.past_deadline(connection, now - connector.policy.give_up)
+        return bool(late) or queue.has_expired(connection, now=now)
 
 
 def _claim(connector: Connector, kinds: list[AttemptKind], total: Delivered) -> tuple[Claim, datetime | None] | None:
@@ -162,9 +159,12 @@ def _endpoint(connector: Connector, kind: AttemptKind) -> str:
 
 def _send(connector: Connector, claim: Claim) -> _Reply:
     def still_ours(seconds: float) -> bool:
-        with connector.database.read() as connection:
-            until = connector.clock(connection) + timedelta(seconds=seconds)
-            return queue.is_ours(connection, claim, until=until)
+        try:
+            with connector.database.read() as connection:
+                until = connector.clock(connection) + timedelta(seconds=seconds)
+                return queue.is_ours(connection, claim, until=until)
+        except DatabaseUnreachable:
+            return False  # so much is certain: nothing was sent
 
     answer = connector.customs.submit(claim.body, still_ours)
     return _Reply(
@@ -182,6 +182,22 @@ def _ask(connector: Connector, claim: Claim) -> _Reply:
     except CustomsUnreachable as error:
         return _Reply(answer=error, outcome="unanswered", info=error.cause, retry_after=error.retry_after)
     return _Reply(answer=finding, outcome="known" if isinstance(finding, Known) else "not_known")
+
+
+def _record_in_time(
+    connector: Connector, claim: Claim, reply: _Reply, mark: datetime | None, *, begun: float
+) -> DeliveryState | None:
+    """Record a reply, again and again while the database cannot be written to and the claim lasts.
+
+    What customs said is told only once. Raises `DatabaseUnreachable` when the claim has ended, or no work is wanted.
+    """
+    while True:
+        try:
+            return _record(connector, claim, reply, mark)
+        except DatabaseUnreachable:
+            if connector.is_stopping() or time.monotonic() - begun > connector.lease.total_seconds():
+                raise
+            time.sleep(_RECORD_AGAIN_SECONDS)
 
 
 def _record(connector: Connector, claim: Claim, reply: _Reply, mark: datetime | None) -> DeliveryState | None:

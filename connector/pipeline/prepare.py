@@ -45,6 +45,8 @@ class Prepared:
     documents: int = 0
     messages: int = 0
     quarantined: int = 0
+    is_elsewhere: bool = False
+    """Another process is at it; nothing was done here."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,6 +75,7 @@ def prepare(connector: Connector, collection: Collection) -> Prepared:
     """
     total = Prepared()
     with held(connector, f"prepare {collection.name}", connector.collection_lease) as lease:
+        total.is_elsewhere = lease is None
         while lease is not None and not connector.is_stopping():
             try:
                 _run(connector, collection, lease, total)

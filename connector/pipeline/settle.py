@@ -75,8 +75,8 @@ def _refused(view: MessageView | None, message_id: MessageId, verdict: Verdict) 
     if view is None:
         return UsageError(f"there is no message {message_id}", remedy="`connector messages list` shows those there are")
     if verdict is Verdict.NOT_RECEIVED and view.delivery_state in {DeliveryState.IN_DOUBT, DeliveryState.PARKED}:
-        found = "it has not settled: customs may still be working on it"
-        remedy = "ask customs again, and say it once [customs] settle_seconds have passed"
+        found = "it has not settled, or customs is being asked about it"
+        remedy = "look again in a moment, or once [customs] settle_seconds have passed; customs may still work on it"
     else:
         found = f"it is {view.delivery_state}"
         remedy = "delivered and not_received are for messages in doubt or parked, closed for those in conflict"

@@ -31,8 +31,8 @@ from connector.storage.database import lock
 from connector.storage.leases import Lease
 from connector.transport.interface import FetchedReceipt
 
-PAGE = 50
-"""Envelopes fetched at once, of up to 100 receipts each."""
+PAGE = 25
+"""Envelopes fetched at once: with 100 receipts each, all with their longest texts, still fewer bytes than are read."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,7 +119,8 @@ def _move_messages(transaction: Connection, taken: list[Taken], now: datetime) -
             info = f"{one.receipt.code} {one.receipt.info}"
             refused = turns.refuse_by_receipt(transaction, one.receipt.message_id, info, now=now)
             entries += [_moved(message_id, "refused", info) for message_id in refused]
-    answered = [owner.guid for one in taken if one.receipt.message_id is None for owner in one.owners]
+    proved = [one for one in taken if one.is_proof and one.receipt.message_id is None]
+    answered = [owner.guid for one in proved for owner in one.owners]
     confirmed = turns.confirm_by_receipt(transaction, answered, now=now)
     return entries + [_moved(message_id, "delivered", "a receipt for it arrived") for message_id in confirmed]
 

@@ -1,7 +1,7 @@
 """Receipts as they came: envelopes kept raw, each return record applied once, to the revision it belongs to.
 
-A record belongs to the revision whose guid it echoes, else to the newest revision of its key that was sent before it
-was said. One that matches nothing is kept and shown.
+A record belongs to the revision whose guid it echoes, else to the newest revision of its key that may have arrived
+before it was said, by customs' clock, which may differ from ours. One that matches nothing is kept and shown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from connector.messages.deliveries import DeliveryState
 from connector.messages.receipts import CustomsStatus, Receipt
 from connector.receipts.fold import Said, Standing, fold
 from connector.storage.limits import portions
-from connector.storage.outbox import ATTEMPTS, DOCUMENTS, MESSAGE_DOCUMENTS, MESSAGES
+from connector.storage.outbox import ATTEMPTS, DOCUMENTS, MESSAGE_DOCUMENTS, MESSAGES, SURELY_NOT_HELD
 from connector.storage.receipts import RECEIPT_CURSORS, RECEIPT_ENVELOPES, RECEIPTS
 
 
@@ -51,6 +51,8 @@ class Taken:
     sequence: int
     owners: tuple[Owner, ...]
     """One revision; for CEB900 all of the message; none when nothing of ours matches."""
+    is_proof: bool
+    """No other revision can be meant, so this one did arrive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +105,9 @@ def take(transaction: Connection, endpoint: str, envelopes: Sequence[FetchedEnve
         del found[digest]
     matches = _match(transaction, [receipt for receipt, _ in found.values()])
     taken = [
-        Taken(receipt=receipt, sequence=sequence, owners=matches.get(receipt.digest, ()))
+        Taken(receipt=receipt, sequence=sequence, owners=match.owners, is_proof=match.is_proof)
         for receipt, sequence in found.values()
+        for match in [matches[receipt.digest]]
     ]
     if taken:
         transaction.execute(insert(RECEIPTS), [_row(one, endpoint, now) for one in taken])
@@ -167,24 +170,28 @@ def _known_receipts(connection: Connection, digests: list[str]) -> list[str]:
     return known
 
 
-def _match(connection: Connection, receipts: Sequence[Receipt]) -> dict[str, tuple[Owner, ...]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Match:
+    owners: tuple[Owner, ...]
+    is_proof: bool
+
+
+def _match(connection: Connection, receipts: Sequence[Receipt]) -> dict[str, _Match]:
     """Owners by receipt digest."""
     by_guid = _owners(connection, DOCUMENTS.c.guid, [receipt.guid for receipt in receipts if receipt.answers])
     left = [receipt for receipt in receipts if receipt.answers and receipt.guid not in by_guid]
     by_key = _owners_by_key(connection, {receipt.business_key for receipt in left})
-    matches: dict[str, tuple[Owner, ...]] = {}
+    matches: dict[str, _Match] = {}
     for receipt in receipts:
         if receipt.message_id is not None:
-            matches[receipt.digest] = owners_in(connection, receipt.message_id)
+            match = _Match(owners=owners_in(connection, receipt.message_id), is_proof=True)
         elif receipt.guid in by_guid:
-            matches[receipt.digest] = (by_guid[receipt.guid],)
+            match = _Match(owners=(by_guid[receipt.guid],), is_proof=True)
         else:
-            sent_before = [
-                owner
-                for sent_at, owner in by_key.get((receipt.answers, receipt.business_key), ())
-                if sent_at <= receipt.time
-            ]
-            matches[receipt.digest] = tuple(sent_before[-1:])
+            sent = by_key.get((receipt.answers, receipt.business_key), [])
+            before = [owner for sent_at, owner in sent if sent_at <= receipt.time] or [owner for _, owner in sent[:1]]
+            match = _Match(owners=tuple(before[-1:]), is_proof=len(sent) == 1)
+        matches[receipt.digest] = match
     return matches
 
 
@@ -197,7 +204,7 @@ def _owners(connection: Connection, column: Any, values: list[str]) -> dict[str,
 
 
 def _owners_by_key(connection: Connection, keys: set[str]) -> dict[tuple[str, str], list[tuple[datetime, Owner]]]:
-    """All revisions that were sent by (type, key), oldest first, each with the time it first was."""
+    """All revisions that may have arrived by (type, key), oldest first, each with the time it was first sent."""
     found: dict[tuple[str, str], list[tuple[datetime, Owner]]] = {}
     for some in portions(sorted(keys)):
         query = (
@@ -205,7 +212,11 @@ def _owners_by_key(connection: Connection, keys: set[str]) -> dict[tuple[str, st
             .add_columns(func.min(ATTEMPTS.c.started_at).label("sent_at"))
             .join(MESSAGE_DOCUMENTS, MESSAGE_DOCUMENTS.c.guid == DOCUMENTS.c.guid)
             .join(ATTEMPTS, ATTEMPTS.c.message_id == MESSAGE_DOCUMENTS.c.message_id)
-            .where(DOCUMENTS.c.business_key.in_(some), ATTEMPTS.c.kind == "send")
+            .where(
+                DOCUMENTS.c.business_key.in_(some),
+                ATTEMPTS.c.kind == "send",
+                ATTEMPTS.c.outcome.not_in(SURELY_NOT_HELD),
+            )
             .group_by(DOCUMENTS.c.guid)
             .order_by(DOCUMENTS.c.revision)
         )

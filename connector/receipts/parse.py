@@ -53,9 +53,9 @@ def _receipt(kind: ReceiptType, record: Element) -> Receipt:
     return Receipt(
         type=kind.name,
         answers=kind.answers,
-        guid=fields["guid"],
+        guid=fields["guid"].upper(),
         business_key=kind.business_key(fields),
-        message_id=MessageId(message_id) if message_id else None,
+        message_id=MessageId(message_id.lower()) if message_id else None,
         code=fields["returnStatus"].strip(),
         time=_time(fields["returnTime"]),
         info=fields["returnInfo"],

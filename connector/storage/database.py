@@ -10,10 +10,8 @@ transaction that first reads and then asks for the lock fails at once under load
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,8 +28,9 @@ from sqlalchemy.exc import (
 )
 
 from connector.deeds import Deed, Watch, unwatched
-from connector.errors import ConfigurationError, DatabaseUnreachable, InstanceLocked
+from connector.errors import ConfigurationError, DatabaseUnreachable
 from connector.storage import sqlite_build
+from connector.storage.sqlite_file import SqliteFile
 
 _WRITER = "connector_writer"
 
@@ -62,6 +61,7 @@ class Database:
 
     def __init__(self, url: str, password: str | None = None, *, watch: Watch = unwatched) -> None:
         self._engine = _engine(url, password)
+        self._file = _sqlite_file(self._engine)
         self._watch = watch
         # PostgreSQL's own level shows each statement another state.
         options = {"isolation_level": "REPEATABLE READ"} if self.is_postgresql else {}
@@ -85,13 +85,13 @@ class Database:
     @property
     def is_missing(self) -> bool:
         """A SQLite file that does not exist, and that connecting would make."""
-        file = self._engine.url.database
-        return not self.is_postgresql and file not in {None, "", ":memory:"} and not Path(str(file)).exists()
+        return self._file is not None and not self._file.path.exists()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view. Raises `DatabaseUnreachable`."""
         with self._translated("nothing was read"), self._reader.connect() as connection, connection.begin():
+            self._require_same_file()
             yield connection
 
     @contextmanager
@@ -99,6 +99,7 @@ class Database:
         """One transaction: all of the block or nothing of it. Raises `DatabaseUnreachable`."""
         writer = self._engine.execution_options(**{_WRITER: True})
         with self._translated(_WRITE_FAILED), writer.begin() as transaction:
+            self._require_same_file()
             yield transaction
             self._watch(deed, "before")
         self._watch(deed, "after")
@@ -110,16 +111,24 @@ class Database:
         PostgreSQL serves many, and leases keep them apart: False. Raises `InstanceLocked` when another has the file.
         The operating system gives the lock back when a process ends, however it ends.
         """
-        file = self._engine.url.database
-        if self.is_postgresql or file in {None, "", ":memory:"}:
+        if self._file is None:
             yield False
             return
-        with _locked(Path(f"{Path(str(file)).resolve()}.lock")):  # a link to the file is the same file
+        with self._file.locked():
             yield True
 
     def close(self) -> None:
         """Give all connections back."""
         self._engine.dispose()
+
+    def _require_same_file(self) -> None:
+        """Whoever writes to a file that was deleted or replaced keeps no record of what is sent."""
+        if self._file is not None and not self._file.is_still_there():
+            raise DatabaseUnreachable(
+                f"{self.address}: the file was deleted or replaced after it was opened",
+                effect="nothing is sent or recorded any more",
+                remedy="stop the program, put the file back, and start it again",
+            )
 
     @contextmanager
     def _translated(self, effect: str) -> Iterator[None]:
@@ -151,29 +160,10 @@ def lock(transaction: Connection, name: str) -> None:
         transaction.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Lock a file of its own: closing any handle of the database file would drop the locks that SQLite holds on it."""
-    try:
-        file = path.open("a+", encoding="ascii")
-    except OSError as error:
-        raise DatabaseUnreachable(
-            f"{path}: {error.strerror}", effect="nothing was started", remedy="make its folder writable"
-        ) from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise InstanceLocked(
-                f"process {file.read().strip() or '?'} already works on {path.with_suffix('')}",
-                effect="nothing was started",
-                remedy="end that process first, or keep our records in PostgreSQL, where several may work at once",
-            ) from None
-        with suppress(OSError):  # on a full disk the lock holds all the same, only nobody can tell whose it is
-            os.ftruncate(file.fileno(), 0)  # past the buffer: what it could not write it would write when closed
-            os.write(file.fileno(), str(os.getpid()).encode("ascii"))
-        yield
+def _sqlite_file(engine: Engine) -> SqliteFile | None:
+    """None for PostgreSQL and for what is in memory."""
+    file = engine.url.database
+    return SqliteFile(Path(file)) if engine.dialect.name == "sqlite" and file and file != ":memory:" else None
 
 
 def _engine(url: str, password: str | None) -> Engine:
@@ -234,8 +224,12 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:
-    """A process that is frozen inside a transaction must not hold its locks for ever."""
+    # A process that is frozen inside a transaction must not hold its locks for ever.
     connection.execute(f"SET idle_in_transaction_session_timeout = {_FROZEN_MILLISECONDS}")
+    # An attempt that a crash of the server may take back is no record; every other setting keeps it on disk.
+    connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
     connection.commit()
 
 

@@ -63,7 +63,7 @@ class MessageRow(SQLModel, table=True):
     """SHA-256 of the signed bytes."""
     created_at: datetime = Field(sa_column=Column(UtcTime, nullable=False))
     queued_at: datetime = Field(sa_column=Column(UtcTime, nullable=False))
-    """When it was made, or an operator last had it sent again."""
+    """When it was made, or an operator last had it sent again; then, when it was first tried after that."""
     state: str
     state_since: datetime = Field(sa_column=Column(UtcTime, nullable=False))
     info: str = Field(sa_column=Column(Text, nullable=False))
@@ -127,6 +127,9 @@ class AttemptRow(SQLModel, table=True):
     response: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     """The raw answer, kept whether or not it could be read."""
 
+
+SURELY_NOT_HELD = ("not_sent", "withdrawn", "refused")
+"""Outcomes of a send after which customs surely does not hold the message."""
 
 DOCUMENTS = table_of(DocumentRow)
 MESSAGES = table_of(MessageRow)

@@ -8,17 +8,20 @@ import time
 from queue import Empty, SimpleQueue
 from typing import Any
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""A clock that never goes back and, where there is such a one, goes on while the host is suspended."""
+
 
 class Deadline:
-    """A moment that every step of one call has to keep, by the monotonic clock."""
+    """A moment that every step of one call has to keep."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._end = time.monotonic() + seconds
+        self._end = time.clock_gettime(_CLOCK) + seconds
 
     def left(self) -> float:
         """Seconds left, above 0. Raises `TimeoutError` when there are none."""
-        left = self._end - time.monotonic()
+        left = self._end - time.clock_gettime(_CLOCK)
         if left <= 0:
             raise TimeoutError(f"the deadline of {self._seconds:g} s has passed")
         return left

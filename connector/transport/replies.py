@@ -66,7 +66,7 @@ def read_retry_after(value: str, now: datetime) -> timedelta | None:
         return timedelta(seconds=int(value) if len(value) < _MOST_DIGITS else _MOST_SECONDS)
     try:
         until = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(until.replace(tzinfo=until.tzinfo or UTC) - now, timedelta())
 

@@ -12,12 +12,17 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
+
+from connector.deeds import Deed
+from connector.storage import leases
+from connector.storage.database import Database, now_by_database
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Read = Callable[..., Any]
@@ -155,7 +160,7 @@ def singles(busy: Path, shared: str, connector: Run) -> tuple[Path, str]:
     # The first cycle meets no office: batches are made, tried in vain and parked; then each document goes alone.
     config = busy / "connector.toml"
     whole = config.read_text("utf-8")
-    config.write_text(whole.replace("settle_seconds = 5", "settle_seconds = 0\nattempts = 1"), "utf-8")
+    config.write_text(whole.replace("settle_seconds = 5", "settle_seconds = 0.001\nattempts = 1"), "utf-8")
     connector(busy, "run", "--once", code=6)
     config.write_text(whole, "utf-8")
     connector(busy, "resend", "--state", "parked", "--split", "--reason", "r", "--actor", "wang", "--yes")
@@ -186,6 +191,19 @@ def test_every_document_is_accepted_once_when_two_daemons_with_workers_share_a_d
 def _documents(read: Read, folder: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = read(folder, "documents", "list")["documents"]
     return found
+
+
+def test_one_cycle_says_so_when_another_process_is_collecting(
+    busy: Path, shared: str, office: Office, connector: Run
+) -> None:
+    database = Database(shared)
+    with database.write(Deed.LEASE) as transaction:
+        now = now_by_database(transaction)
+        assert leases.take(transaction, "collect returns", "another", now=now, length=timedelta(minutes=1))
+    database.close()
+    with office(busy):
+        assert "another process was at part of this" in connector(busy, "run", "--once").stderr
+        assert json.loads(connector(busy, "run", "--once", "--json").stdout)["is_elsewhere"] is True
 
 
 def test_status_shows_the_breaker_of_each_endpoint(busy: Path, connector: Run, read: Read, edit: Edit) -> None:

@@ -74,7 +74,7 @@ class Site:
 
     def park(self) -> None:
         """Use up all tries while the office is down."""
-        self.set(settle_seconds="0\nattempts = 1")
+        self.set(settle_seconds="0.001\nattempts = 1")
         self.run("run", "--once", code=6)
         self.run("run", "--once", code=6)
 
@@ -246,7 +246,7 @@ def test_resend_asks_no_earlier_than_customs_has_settled_when_a_message_is_in_do
 def test_resend_brings_the_question_forward_when_a_message_is_in_doubt(
     site: Site, office: Office, peer: Peer, ledger: Ledger, port_of: Callable[[Path], int]
 ) -> None:
-    site.set(settle_seconds=0, retry_first_seconds="3e5\nretry_most_seconds = 3e5")
+    site.set(settle_seconds=0.001, retry_first_seconds="3e5\nretry_most_seconds = 3e5")
     site.point("submit_url", peer(lambda _: None))
     site.run("run", "--once", code=6)  # sent without an answer, then asked about in vain
     site.run("run", "--once", code=6)
@@ -283,7 +283,7 @@ def _pass_on(port: int) -> Callable[[bytes], None]:
 def test_message_is_not_sent_twice_when_the_answer_of_customs_is_lost(
     site: Site, office: Office, peer: Peer, ledger: Ledger, port_of: Callable[[Path], int]
 ) -> None:
-    site.set(settle_seconds=0)
+    site.set(settle_seconds=0.001)
     site.point("submit_url", peer(_pass_on(port_of(site.folder))))
     with office(site.folder):
         assert site.read("run", "--once", code=6)["attempts"] == {"in_doubt": 2, "known": 2}
@@ -294,7 +294,7 @@ def test_message_is_not_sent_twice_when_the_answer_of_customs_is_lost(
 def test_resend_refuses_when_customs_holds_other_bytes_under_the_id(
     site: Site, query: Query, office: Office, peer: Peer, port_of: Callable[[Path], int]
 ) -> None:
-    site.set(settle_seconds=0)
+    site.set(settle_seconds=0.001)
     site.point("submit_url", peer(_pass_on(port_of(site.folder))))
     site.point("receipts_url", peer(lambda _: None))
     with office(site.folder):

@@ -45,7 +45,7 @@ from connector.pipeline.settle import Verdict, settle
 from connector.pipeline.wiring import Connector
 from connector.storage import schema
 
-_LEASE_MARGIN = timedelta(seconds=1)
+LEASE_MARGIN = timedelta(seconds=1)
 """Instead of 30 s: what a dead peer held is free again soon, and a trial need not wait for it."""
 _COLLECTION_LEASE = timedelta(seconds=1)
 _PROGRAM = connector.__file__
@@ -181,7 +181,7 @@ def _run(settings: Settings, watch: Watch, workers: int) -> None:
 
 
 def _built(settings: Settings, stop: Stop, watch: Watch) -> Connector:
-    lease = timedelta(seconds=settings.customs.deadline_seconds) + _LEASE_MARGIN
+    lease = timedelta(seconds=settings.customs.deadline_seconds) + LEASE_MARGIN
     built = build_connector(settings, is_stopping=stop.is_set, watch=watch)
     return replace(built, lease=lease, collection_lease=_COLLECTION_LEASE)
 

@@ -43,6 +43,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     "power_loss": (gcc,),
     "pause": (a_database_server,),
     "kill": (a_database_server,),
+    "recovery": (a_database_server,),
 }
 """Modules of this folder in the order they run in, each with what it needs. Those not there yet are left out."""
 

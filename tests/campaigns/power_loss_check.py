@@ -152,5 +152,5 @@ def _go_on(database: Database) -> None:
     """The connector works on: the queue is read, and the log written to."""
     with database.write(Deed.RECOVER) as transaction:
         now = now_by_database(transaction)
-        queue.expired(transaction, now=now)
+        queue.has_expired(transaction, now=now)
         log.append(transaction, [Entry(event=Event.DELIVERY_CHANGED)], actor="after the power loss", time=now)

@@ -34,11 +34,12 @@ from tests.campaigns.listing import POSTGRESQL
 
 DatabaseKind: TypeAlias = Literal["sqlite", "postgresql"]
 
+DEADLINE = 2.0
 SETTLE = 2.0
 """Longer than the office ever takes over a request; so long a message stays in doubt."""
 _CONFIGURED = {
     "customs": {
-        "deadline_seconds": "2",
+        "deadline_seconds": str(DEADLINE),
         "settle_seconds": str(SETTLE),
         "retry_first_seconds": "0.05",
         "retry_most_seconds": "0.2",

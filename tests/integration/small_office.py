@@ -82,6 +82,8 @@ class Office(ThreadingHTTPServer):
         """Message id -> digest."""
         self.asked: list[str] = []
         self.fetched = 0
+        self.while_submitting: Callable[[], object] = lambda: None
+        """What happens elsewhere while it takes a submission."""
         self.meanwhile: Callable[[], object] = lambda: None
         """What happens elsewhere while it looks for receipts."""
         self.receipts: list[str] = []
@@ -100,6 +102,7 @@ class Office(ThreadingHTTPServer):
         self.bodies.append(body)
         if self.manner in {"take", "cut"}:
             self.held |= [_named(body)]
+        self.while_submitting()
         time.sleep(self.seconds)
         self.times.append((begun, time.monotonic()))
         if self.manner in {"cut", "lose"}:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -12,7 +14,16 @@ import pytest
 from sqlalchemy import insert, select, text, update
 
 from connector.deeds import Deed
-from connector.messages.deliveries import Answer, DeliveryState, InDoubt, MessageId, NotKnown, NotSent, TakenIn
+from connector.messages.deliveries import (
+    Answer,
+    DeliveryState,
+    InDoubt,
+    MessageId,
+    NotKnown,
+    NotSent,
+    TakenIn,
+    Withdrawn,
+)
 from connector.messages.documents import Document
 from connector.outbox import queries, queue, turns
 from connector.outbox.attempts import may_have_arrived
@@ -170,8 +181,9 @@ def test_holder_that_lost_its_lease_changes_nothing_but_its_answer_is_kept(datab
     keep("1", message_id="m")
     stale = claimed(database, lease=-LEASE)
     with database.write(Deed.PREPARE) as transaction:
-        ((message_id, token),) = queue.expired(transaction, now=NOW)
-        assert queue.abandon(transaction, message_id, token, doubt("gone", now=NOW, policy=POLICY), now=NOW)
+        assert queue.has_expired(transaction, now=NOW)
+        assert queue.abandon(transaction, doubt("gone", now=NOW, policy=POLICY), now=NOW) == [M]
+        assert not queue.has_expired(transaction, now=NOW)
     before = message(database)
     assert before.delivery_state == "in_doubt"
     assert not answer(database, stale, TakenIn(raw=b"<taken/>", info="处理成功"))
@@ -184,19 +196,28 @@ def test_holder_that_lost_its_lease_changes_nothing_but_its_answer_is_kept(datab
 def test_message_is_not_taken_for_abandoned_while_its_lease_lasts(database: Database, keep: Keep) -> None:
     keep("1", message_id="m")
     claimed(database)
-    with database.read() as connection:
-        assert queue.expired(connection, now=NOW) == []
+    with database.write(Deed.RECOVER) as transaction:
+        assert not queue.has_expired(transaction, now=NOW)
+        assert queue.abandon(transaction, doubt("gone", now=NOW, policy=POLICY), now=NOW) == []
+    assert state(database) == "sending"
 
 
-def test_message_is_not_abandoned_when_its_sender_came_back_first(database: Database, keep: Keep) -> None:
+def test_message_is_not_abandoned_when_its_sender_comes_back_meanwhile(database: Database, keep: Keep) -> None:
     keep("1", message_id="m")
     slow = claimed(database, lease=-LEASE)
-    with database.read() as connection:
-        ((message_id, token),) = queue.expired(connection, now=NOW)
-    answer(database, slow, TakenIn(raw=b"", info="处理成功"))
-    with database.write(Deed.PREPARE) as transaction:
-        assert not queue.abandon(transaction, message_id, token, doubt("gone", now=NOW, policy=POLICY), now=NOW)
+    with ThreadPoolExecutor(1) as other:
+        with database.write(Deed.RECORD) as transaction:
+            step = after_answer(TakenIn(raw=b"", info="处理成功"), tries=1, now=NOW, policy=POLICY, random=Random(1))
+            assert queue.record(transaction, slow, step, outcome="taken_in", response=b"", now=NOW)
+            abandoned = other.submit(_abandon, database)  # it waits for this commit
+            time.sleep(0.2)
+        assert abandoned.result() == []
     assert state(database) == "delivered"
+
+
+def _abandon(database: Database) -> list[MessageId]:
+    with database.write(Deed.RECOVER) as transaction:
+        return queue.abandon(transaction, doubt("gone", now=NOW, policy=POLICY), now=NOW)
 
 
 def test_question_can_be_asked_again_when_the_one_who_asked_is_gone(database: Database, keep: Keep) -> None:
@@ -283,6 +304,7 @@ def refuse(database: Database) -> list[MessageId]:
 @pytest.mark.parametrize("at_rest", ["pending", "sending", "in_doubt", "parked"])
 def test_receipt_of_a_document_proves_that_its_message_arrived(database: Database, keep: Keep, at_rest: str) -> None:
     made = keep("1", "2", message_id="m")
+    answer(database, claimed(database), InDoubt(raw=b"", info="lost"))
     put(database, DeliveryState(at_rest))
     assert confirm(database, made[1:]) == [M]
     assert state(database) == "delivered"
@@ -297,6 +319,21 @@ def test_receipt_of_a_document_leaves_its_message_alone_when_that_is_settled(
     put(database, DeliveryState(at_rest))
     assert confirm(database, made) == []
     assert state(database) == at_rest
+
+
+@pytest.mark.parametrize("found", [NotSent(info="no route"), Withdrawn(info="overtaken")])
+def test_receipt_of_a_document_leaves_a_message_alone_that_surely_did_not_arrive(
+    database: Database, keep: Keep, found: Answer
+) -> None:
+    made = keep("1", message_id="m")
+    step = after_answer(found, tries=1, now=NOW, policy=POLICY, random=Random(1))
+    with database.write(Deed.RECORD) as transaction:
+        claim = queue.claim(transaction, "send", now=NOW, lease=LEASE)
+        assert claim is not None
+        outcome = "not_sent" if isinstance(found, NotSent) else "withdrawn"
+        queue.record(transaction, claim, step, outcome=outcome, response=None, now=NOW)
+    assert confirm(database, made) == []
+    assert state(database) == "pending"
 
 
 def test_receipt_of_a_document_leaves_a_message_alone_that_was_never_sent(database: Database, keep: Keep) -> None:
@@ -392,7 +429,7 @@ def test_claim_is_ours_until_it_is_overtaken_or_too_little_of_its_lease_is_left(
         assert not queue.is_ours(connection, first, until=NOW + LEASE + timedelta(microseconds=1))
     with database.write(Deed.RECOVER) as transaction:
         step = doubt("gone", now=NOW, policy=POLICY)
-        assert queue.abandon(transaction, M, first.token, step, now=NOW)
+        assert queue.abandon(transaction, step, now=NOW + LEASE + timedelta(microseconds=1)) == [M]
     with database.read() as connection:
         assert not queue.is_ours(connection, first, until=NOW)
 

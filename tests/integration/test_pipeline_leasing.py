@@ -348,11 +348,12 @@ def test_everything_is_free_at_once_when_all_leases_were_ended(
     for number in range(3):
         keep(str(number), message_id=f"m{number}", at=clock())
     with connector.database.write(Deed.CLAIM) as transaction:
-        claims = [queue.claim(transaction, "send", now=clock(), lease=LEASE) for _ in range(2)]
-    assert claims[1] is not None
+        sent, lost = (queue.claim(transaction, "send", now=clock(), lease=LEASE) for _ in range(2))
+    assert sent is not None
+    assert lost is not None
     with connector.database.write(Deed.RECORD) as transaction:
         step = doubt("lost", now=clock() - SETTLE, policy=connector.policy)
-        queue.record(transaction, claims[1], step, outcome="in_doubt", response=None, now=clock())
+        queue.record(transaction, lost, step, outcome="in_doubt", response=None, now=clock())
         assert queue.claim(transaction, "query", now=clock(), lease=LEASE) is not None
     take(connector, f"receipts {connector.endpoint}")
     take(connector, "collect returns")
@@ -360,11 +361,11 @@ def test_everything_is_free_at_once_when_all_leases_were_ended(
     assert count(connector, LEASES) == 0
     deliver(connector)
     assert states(connector) == {"in_doubt": 1, "delivered": 1, "pending": 1}  # not known, and not the first question
-    assert office.asked == ["m1"]
+    assert office.asked == [lost.message_id]
     assert "abandoned" in outcomes(connector)
     with connector.database.read() as connection:
         (gone,) = queries.messages(connection, queries.Filter(delivery_state=DeliveryState.IN_DOUBT.value))
-    assert (gone.id, gone.info) == ("m0", "its sender ended without an outcome")
+    assert (gone.id, gone.info) == (sent.message_id, "its sender ended without an outcome")
     take_receipts(connector)
     assert office.fetched == 1
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 
 from connector.audit.queries import EntryFilter, entries
-from connector.deeds import Deed
-from connector.errors import ResendRefused, UsageError
+from connector.deeds import Deed, Moment
+from connector.errors import DatabaseUnreachable, ResendRefused, UsageError
 from connector.messages.deliveries import DeliveryState, MessageId
 from connector.messages.documents import Document
-from connector.outbox import queries, queue
+from connector.outbox import queries, queue, turns
 from connector.pipeline.deliver import deliver
 from connector.pipeline.resend import Action, carry_out, plan_messages
 from connector.pipeline.settle import Verdict, settle
@@ -30,6 +33,10 @@ M = MessageId("m")
 MOMENT = timedelta(milliseconds=1)
 HOUR = timedelta(hours=1)
 WEEK = timedelta(days=7)
+_END_OTHER_SESSIONS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 
 
 @pytest.fixture
@@ -185,8 +192,13 @@ def test_message_is_parked_and_told_when_customs_was_not_reached_for_long_and_co
     connector: Connector, office: Office, clock: Clock
 ) -> None:
     office.manner = "lose"
+    clock.pass_by(WEEK + HOUR)
+    assert deliver(connector).outcomes == {"in_doubt": 1}
+    deliver(connector)
+    assert state(connector) == "in_doubt"  # how long it waited for its first try does not count
     clock.pass_by(WEEK)
-    assert deliver(connector).outcomes == {"in_doubt": 1}  # exactly a week is not yet too long
+    with connector.database.read() as connection:
+        assert turns.past_deadline(connection, clock() - WEEK) == []  # exactly a week is not yet too long
     clock.pass_by(MOMENT)
     deliver(connector)
     assert (state(connector), len(office.bodies), office.asked) == ("parked", 1, [])
@@ -287,3 +299,71 @@ def test_customs_is_asked_ten_times_an_hour_however_often_an_operator_asks_for_i
     clock.pass_by(HOUR)
     deliver(doubtful)
     assert (state(doubtful), office.asked, len(office.bodies)) == ("delivered", ["m"], 1)
+
+
+def test_receipt_that_may_be_about_an_earlier_revision_leaves_a_message_in_doubt(
+    doubtful: Connector, office: Office, clock: Clock, keep: Keep
+) -> None:
+    with doubtful.database.read() as connection:
+        (document,) = queries.documents(connection, queries.Filter())
+    settle(doubtful.database, M, Verdict.DELIVERED, reason="seen", actor="wang", clock=clock)
+    keep("1", revision=2, message_id="m2", at=clock())
+    office.manner = "lose"
+    deliver(doubtful)
+    stranger = receipt(replace(document, guid="0" * 36), "800", clock() + HOUR)
+    office.give(stranger)
+    take_receipts(doubtful)
+    with doubtful.database.read() as connection:
+        assert queries.count_messages(connection) == {"delivered": 1, "in_doubt": 1}
+        assert [view.customs_status for view in queries.documents(connection, queries.Filter())] == ["none", "released"]
+
+
+def test_operator_cannot_say_that_a_message_did_not_arrive_while_customs_is_being_asked(
+    doubtful: Connector, clock: Clock
+) -> None:
+    clock.pass_by(SETTLE)
+    with doubtful.database.write(Deed.CLAIM) as transaction:
+        assert queue.claim(transaction, "query", now=clock(), lease=LEASE) is not None
+    with pytest.raises(ResendRefused, match="being asked"):
+        say(doubtful, Verdict.NOT_RECEIVED)
+    clock.pass_by(LEASE + MOMENT)
+    assert say(doubtful, Verdict.NOT_RECEIVED) == "pending"
+
+
+def test_answer_is_kept_when_the_database_fails_just_after_the_call(
+    connector: Connector, office: Office, database: Database
+) -> None:
+    """On SQLite its file is away for a moment, on PostgreSQL the server ends the sessions."""
+
+    def fail() -> None:
+        if database.is_postgresql:
+            with database.write(Deed.UPGRADE) as other:
+                other.execute(text(_END_OTHER_SESSIONS))
+            return
+        file = Path(database.address.removeprefix("sqlite:///"))
+        away = file.rename(file.with_name("away.db"))
+        threading.Timer(0.8, lambda: away.rename(file)).start()
+
+    office.while_submitting = fail
+    assert deliver(connector).outcomes == {"taken_in": 1}
+    assert (state(connector), len(office.bodies)) == ("delivered", 1)
+
+
+def test_nothing_is_sent_when_the_database_is_deleted_between_claim_and_sending(
+    connector: Connector, office: Office, database: Database
+) -> None:
+    if database.is_postgresql:
+        return  # a database that sessions work on cannot be dropped
+    file = Path(database.address.removeprefix("sqlite:///"))
+
+    def delete(deed: Deed, moment: Moment) -> None:
+        if (deed, moment) == (Deed.CLAIM, "after"):
+            file.unlink()
+
+    watched = Database(database.address, watch=delete)
+    with pytest.raises(DatabaseUnreachable, match="deleted or replaced"):
+        deliver(replace(connector, database=watched, lease=timedelta(seconds=1)))
+    watched.close()
+    assert office.bodies == []
+    with pytest.raises(DatabaseUnreachable, match="deleted or replaced"):
+        deliver(connector)

@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from connector.audit.queries import EntryFilter, entries
 from connector.config import CustomsSettings
 from connector.deeds import Deed, Moment
-from connector.errors import CustomsUnreachable
+from connector.errors import CustomsUnreachable, UnreadableMessage
 from connector.outbox import queries
 from connector.outbox.queries import DocumentView, Filter, MessageView
 from connector.pipeline.cycle import Cycle, run_once
@@ -20,7 +20,7 @@ from connector.pipeline.split import split_refused
 from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import Connector
 from connector.storage.database import Database
-from connector.storage.outbox import MESSAGE_DOCUMENTS, MESSAGES
+from connector.storage.outbox import DOCUMENTS, MESSAGE_DOCUMENTS, MESSAGES
 from connector.transport.customs import SoapCustoms
 from tests.integration.small_office import Clock, Office, format_check, receipt, working_office
 
@@ -224,3 +224,23 @@ def test_batch_is_split_although_the_receipts_after_its_refusal_cannot_be_fetche
     with connector.database.read() as connection:
         carried = connection.execute(select(func.count()).select_from(MESSAGE_DOCUMENTS)).scalar_one()
     assert carried >= 2 * len(documents(connector))
+
+
+def test_batch_that_cannot_be_split_does_not_hold_up_another(
+    connector: Connector, office: Office, clock: Clock
+) -> None:
+    """A document may fit its schema no more after the program was upgraded."""
+    with connector.database.write(Deed.PREPARE) as transaction:
+        spoilt = func.replace(DOCUMENTS.c.content, '"coElNo"', '"unheardOf"')
+        transaction.execute(update(DOCUMENTS).where(DOCUMENTS.c.type == "CEB213").values(content=spoilt))
+        batches = transaction.execute(select(MESSAGES.c.id, MESSAGES.c.type).order_by(MESSAGES.c.id)).all()
+    for one in batches:
+        office.give(format_check(one.id, clock()))
+    take_receipts(connector)
+    with pytest.raises(UnreadableMessage, match=next(one.id for one in batches if one.type == "CEB213")):
+        split_refused(connector)
+    with connector.database.read() as connection:
+        closed = select(MESSAGES.c.type).where(MESSAGES.c.state == "closed")
+        assert connection.execute(closed).scalars().all() == ["CEB215"]
+    cycle = run_once(connector)
+    assert "cannot be split" in cycle.failures[0].cause

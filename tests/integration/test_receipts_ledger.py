@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import select
 
 from connector.deeds import Deed
-from connector.messages.deliveries import MessageId
+from connector.messages.deliveries import DeliveryState, MessageId
 from connector.messages.documents import Document
 from connector.messages.receipts import CustomsStatus, Receipt
 from connector.outbox import queries, queue, turns
+from connector.outbox.delivery import Step
 from connector.receipts import ledger
 from connector.receipts import queries as receipt_queries
 from connector.receipts.ledger import FetchedEnvelope, StatusChange, Taken
@@ -90,11 +91,30 @@ def test_receipt_belongs_to_the_newest_revision_sent_before_it_when_its_guid_is_
         for digest, minute in {"before": -1, "at once": 0, "between": 59, "after": 61}.items()
     }
     assert owners(take(database, (1, list(said.values())))) == {
-        "before": (),
+        "before": (old.guid,),  # by a clock of customs that is behind ours
         "at once": (old.guid,),
         "between": (old.guid,),
         "after": (new.guid,),
     }
+
+
+def test_receipt_without_our_guid_proves_nothing_where_several_revisions_may_have_arrived(
+    database: Database, keep: Keep
+) -> None:
+    old = keep("1", at=NOW - timedelta(hours=1), message_id="m1")[0]
+    keep("1", revision=2, at=NOW, message_id="m2")
+    proofs: dict[str, bool] = {}
+    for digest, minutes, outcome in [("alone", 0, "in_doubt"), ("surely", 60, "not_sent"), ("perhaps", 60, "")]:
+        said = receipt(digest, old, minute=90, guid=STRANGER)
+        with database.write(Deed.CLAIM) as transaction:
+            claim = queue.claim(transaction, "send", now=NOW + timedelta(minutes=minutes), lease=timedelta(0))
+            assert claim is not None
+            if outcome:
+                state = DeliveryState.PENDING if outcome == "not_sent" else DeliveryState.DELIVERED
+                step = Step(state=state, info="", due_at=NOW, settle_at=NOW)
+                queue.record(transaction, claim, step, outcome=outcome, response=None, now=NOW)
+        proofs |= {one.receipt.digest: one.is_proof for one in take(database, (minutes + len(proofs), [said]))}
+    assert proofs == {"alone": True, "surely": True, "perhaps": False}
 
 
 def test_receipt_never_belongs_to_a_document_of_another_type_under_the_same_key(database: Database, keep: Keep) -> None:

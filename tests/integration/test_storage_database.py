@@ -223,3 +223,34 @@ def test_database_of_another_kind_is_refused_with_what_would_be_right(url: str) 
     with pytest.raises(ConfigurationError, match=r"\[database\] url") as caught:
         Database(url)
     assert "postgresql+psycopg" in caught.value.remedy
+
+
+def test_nothing_is_read_or_written_when_the_file_is_not_the_one_that_was_opened(tmp_path: Path) -> None:
+    file = tmp_path / "connector.db"
+    database = Database(f"sqlite:///{file}")
+    schema.upgrade(database)
+    set_counter(database, 1)
+    away = file.rename(tmp_path / "away.db")
+    for _ in range(2):
+        with pytest.raises(DatabaseUnreachable, match="deleted or replaced") as caught:
+            counter(database)
+        with pytest.raises(DatabaseUnreachable, match="deleted or replaced"):
+            set_counter(database, 2)
+    assert "start it again" in caught.value.remedy
+    file.write_bytes(away.read_bytes())
+    with pytest.raises(DatabaseUnreachable, match="deleted or replaced"):
+        counter(database)
+    away.replace(file)
+    assert counter(database) == 1
+    database.close()
+
+
+def test_commits_are_synced_whatever_the_server_is_set_to(postgresql_url: str) -> None:
+    database = Database(f"{postgresql_url}?options=-csynchronous_commit%3Doff")
+    with database.read() as connection:
+        assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
+    database.close()
+    database = Database(f"{postgresql_url}?options=-csynchronous_commit%3Dremote_apply")
+    with database.read() as connection:
+        assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "remote_apply"
+    database.close()

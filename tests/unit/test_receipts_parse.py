@@ -98,6 +98,11 @@ def test_format_check_refuses_no_message_when_it_names_none() -> None:
     assert only(message("CEB900", FIELDS_900 | {"oriCopMsgId": ""})).message_id is None
 
 
+def test_ids_are_ours_whatever_case_customs_writes_them_in() -> None:
+    assert only(message("CEB900", FIELDS_900 | {"oriCopMsgId": "1F6A"})).message_id == "1f6a"
+    assert only(message("CEB214", FIELDS_214 | {"guid": GUID.lower()})).guid == GUID.upper()
+
+
 @pytest.mark.parametrize("prefix", ["", "ceb", "x", "CEB214"])
 def test_receipt_is_known_by_its_namespace_whatever_its_prefix(prefix: str) -> None:
     receipt = only(message("CEB214", FIELDS_214, prefix=prefix))

@@ -13,6 +13,7 @@ from connector.messages.deliveries import Answer, InDoubt, RefusedAtDoor, TakenI
 from connector.transport.replies import payload, read_answer, read_retry_after
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
+_FAR = "Wed, 21 Oct 99999999999 07:28:00 GMT"
 NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
 
 
@@ -170,7 +171,9 @@ def test_retry_after_is_the_same_moment_in_whatever_zone_its_date_stands(moment:
     assert read_retry_after(written, NOW) == max(whole - NOW, timedelta())
 
 
-@pytest.mark.parametrize("value", ["", "soon", "-1", "1.5", "12 0", "²", "٣", "Mon, 99 Jun 2026 08:02:00 GMT", "0x10"])
+@pytest.mark.parametrize(
+    "value", ["", "soon", "-1", "1.5", "12 0", "²", "٣", "Mon, 99 Jun 2026 08:02:00 GMT", "0x10", _FAR]
+)
 def test_retry_after_is_left_alone_when_it_says_nothing_certain(value: str) -> None:
     assert read_retry_after(value, NOW) is None
 
