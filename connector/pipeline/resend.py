@@ -61,6 +61,14 @@ class Action(StrEnum):
     """Nothing: it would be wrong."""
 
 
+_BECOMES = {
+    Action.QUEUE: DeliveryState.PENDING,
+    Action.SPLIT: DeliveryState.CLOSED,
+    Action.ASK: DeliveryState.IN_DOUBT,
+}
+"""The state of the message when it is done."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What resending one thing comes to."""
@@ -278,7 +286,8 @@ def _entry(plan: Plan, reason: str) -> Entry:
         message_id=plan.message.id if plan.message else "",
         waybill=document.waybill if document else "",
         export_list=document.export_list if document else "",
-        detail={"action": plan.action.value, "reason": reason},
+        detail={"action": plan.action.value, "reason": reason}
+        | ({"delivery_state": _BECOMES[plan.action].value} if plan.action in _BECOMES else {}),
     )
 
 

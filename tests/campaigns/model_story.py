@@ -72,10 +72,8 @@ class Story:
                 return "pending"
             case Event.ATTEMPTED:
                 return "sending" if detail["kind"] == "send" else None
-            case Event.ANSWERED | Event.DELIVERY_CHANGED | Event.SETTLED:
+            case Event.ANSWERED | Event.DELIVERY_CHANGED | Event.SETTLED | Event.RESENT:
                 state = str(detail["delivery_state"])
                 return None if state.startswith("unchanged") else state
-            case Event.RESENT:
-                return {"queue": "pending", "split": "closed"}.get(detail["action"])
             case _:
                 return None
