@@ -43,6 +43,8 @@ _OUTCOMES = {
     NotSent: "not_sent",
     Withdrawn: "withdrawn",
     InDoubt: "in_doubt",
+    Known: "known",
+    NotKnown: "not_known",
 }
 _LOOK_BACK_SECONDS = 1.0
 """How often a busy worker looks for messages that others left behind."""
@@ -69,7 +71,7 @@ class Delivered:
 class _Reply:
     """What came back from customs, before it is decided what follows."""
 
-    answer: Answer | Finding | CustomsUnreachable
+    answer: Answer | Finding | Withdrawn | CustomsUnreachable
     outcome: str
     response: bytes | None = None
     info: str = ""
@@ -158,15 +160,7 @@ def _endpoint(connector: Connector, kind: AttemptKind) -> str:
 
 
 def _send(connector: Connector, claim: Claim) -> _Reply:
-    def still_ours(seconds: float) -> bool:
-        try:
-            with connector.database.read() as connection:
-                until = connector.clock(connection) + timedelta(seconds=seconds)
-                return queue.is_ours(connection, claim, until=until)
-        except DatabaseUnreachable:
-            return False  # so much is certain: nothing was sent
-
-    answer = connector.customs.submit(claim.body, still_ours)
+    answer = connector.customs.submit(claim.body, lambda seconds: _is_still_ours(connector, claim, seconds))
     return _Reply(
         answer=answer,
         outcome=_OUTCOMES[type(answer)],
@@ -178,10 +172,22 @@ def _send(connector: Connector, claim: Claim) -> _Reply:
 
 def _ask(connector: Connector, claim: Claim) -> _Reply:
     try:
-        finding = connector.customs.find_message(claim.message_id)
+        finding = connector.customs.find_message(
+            claim.message_id, lambda seconds: _is_still_ours(connector, claim, seconds)
+        )
     except CustomsUnreachable as error:
         return _Reply(answer=error, outcome="unanswered", info=error.cause, retry_after=error.retry_after)
-    return _Reply(answer=finding, outcome="known" if isinstance(finding, Known) else "not_known")
+    return _Reply(answer=finding, outcome=_OUTCOMES[type(finding)], info=getattr(finding, "info", ""))
+
+
+def _is_still_ours(connector: Connector, claim: Claim, seconds: float) -> bool:
+    """Whether the claim holds for so long; False when nobody can tell, for nothing has left us yet."""
+    try:
+        with connector.database.read() as connection:
+            until = connector.clock(connection) + timedelta(seconds=seconds)
+            return queue.is_ours(connection, claim, until=until)
+    except DatabaseUnreachable:
+        return False
 
 
 def _record_in_time(
@@ -240,16 +246,17 @@ def _turn_of_breaker(
 def _step(connector: Connector, claim: Claim, reply: _Reply, now: datetime) -> Step:
     policy, random = connector.policy, connector.random
     match reply.answer:
-        case TakenIn() | RefusedAtDoor() | NotSent() | Withdrawn() | InDoubt():
-            return after_answer(reply.answer, tries=claim.tries, now=now, policy=policy, random=random)
         case Known() | NotKnown():
             return after_finding(
                 reply.answer, digest=claim.digest, tries=claim.tries, now=now, policy=policy, random=random
             )
-        case CustomsUnreachable(cause=cause):
+        case CustomsUnreachable() | Withdrawn() if claim.kind == "query":
             return after_no_finding(
-                cause, tries=claim.tries, settle_at=claim.settle_at, now=now, policy=policy, random=random
+                reply.info, tries=claim.tries, settle_at=claim.settle_at, now=now, policy=policy, random=random
             )
+        case TakenIn() | RefusedAtDoor() | NotSent() | Withdrawn() | InDoubt():
+            return after_answer(reply.answer, tries=claim.tries, now=now, policy=policy, random=random)
+    raise AssertionError(f"{reply.answer} is no answer to a {claim.kind}")
 
 
 def _attempted(claim: Claim) -> Entry:

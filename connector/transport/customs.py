@@ -20,7 +20,7 @@ from connector.messages.deliveries import Answer, Finding, InDoubt, Known, Messa
 from connector.transport.connection import Endpoint, Guard, Reply, Unanswered, Unsent, Withheld, always
 from connector.transport.interface import FetchedReceipt, ReceiptPage
 from connector.transport.replies import read_answer, read_retry_after
-from connector.transport.soap import HEADERS, SoapService, unusable
+from connector.transport.soap import HEADERS, NotAsked, SoapService, unusable
 from connector.transport.tls import tls_context
 
 
@@ -61,8 +61,8 @@ class SoapCustoms:
             case Unanswered(raw=raw, info=info):
                 return InDoubt(raw=raw, info=info)
 
-    def find_message(self, message_id: MessageId) -> Finding:
-        """Ask queryMessage. Raises `CustomsUnreachable` for any failure.
+    def find_message(self, message_id: MessageId, may_ask: Guard = always) -> Finding | Withdrawn:
+        """Ask queryMessage. Raises `CustomsUnreachable` for any failure, and what ``may_ask`` raises.
 
         Also where the region has no ReceiptService: there only receipts or an operator can settle a doubt.
         """
@@ -72,7 +72,10 @@ class SoapCustoms:
                 effect=f"message {message_id} stays in doubt",
                 remedy="wait for its receipts, or have an operator settle it",
             )
-        found = self._receipts.call("queryMessage", dxpId=self._dxp_id, copMsgId=message_id)
+        try:
+            found = self._receipts.call("queryMessage", may_ask, dxpId=self._dxp_id, copMsgId=message_id)
+        except NotAsked as error:
+            return Withdrawn(info=str(error))
         if found.known != (found.dataDigest is not None):
             raise unusable(f"queryMessage says known {found.known} and dataDigest {found.dataDigest}")
         if not found.known:
@@ -86,7 +89,7 @@ class SoapCustoms:
         """
         if self._receipts is None:
             return ReceiptPage(receipts=(), more=False)
-        page = self._receipts.call("fetchReceipts", dxpId=self._dxp_id, afterSequence=after, maxCount=at_most)
+        page = self._receipts.call("fetchReceipts", always, dxpId=self._dxp_id, afterSequence=after, maxCount=at_most)
         receipts = tuple(
             FetchedReceipt(sequence=item.sequence, envelope=(item.content or "").encode()) for item in page.item
         )

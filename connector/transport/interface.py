@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from connector.messages.deliveries import Answer, Finding, MessageId
+from connector.messages.deliveries import Answer, Finding, MessageId, Withdrawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +39,11 @@ class Customs(Protocol):
         may_send: asked just before the first byte leaves, with the seconds that the call may yet take; False stops it.
         """
 
-    def find_message(self, message_id: MessageId) -> Finding:
-        """Ask whether customs holds a message (queryMessage). Raises `CustomsUnreachable`."""
+    def find_message(self, message_id: MessageId, may_ask: Callable[[float], bool]) -> Finding | Withdrawn:
+        """Ask whether customs holds a message (queryMessage). Raises `CustomsUnreachable`.
+
+        may_ask: as `may_send`.
+        """
 
     def fetch_receipts(self, after: int, at_most: int) -> ReceiptPage:
         """Receipts with a sequence above ``after``, at least once each. Raises `CustomsUnreachable`."""

@@ -12,6 +12,7 @@ message twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -26,13 +27,15 @@ from zeep.exceptions import Error as ZeepError
 from connector.deeds import Deed
 from connector.errors import CustomsUnreachable, UnreadableMessage
 from connector.messages.parser import Element, parse
-from connector.transport.connection import Endpoint, Reply
+from connector.transport.connection import Endpoint, Guard, Reply, Withheld
 from connector.transport.replies import FAULT, TURNED_AWAY, fault_text, payload, read_retry_after, turned_away
 
 HEADERS = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""', "User-Agent": "customs-warehouse-connector"}
 """HTTP headers of every SOAP 1.1 request; the operations of both services have an empty action."""
 
 _DEEDS = {"queryMessage": Deed.ASK, "fetchReceipts": Deed.FETCH}
+_may_ask: ContextVar[Guard] = ContextVar("_may_ask")
+"""The guard of the call under way: zeep calls our transport, and has no way to hand anything through."""
 _SETTINGS = zeep.Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True)
 
 
@@ -51,15 +54,22 @@ class SoapService:
         """The request of an operation, UTF-8; text is escaped, so carriage returns survive."""
         return _serialized(self._client.create_message(self._service, operation, **arguments))
 
-    def call(self, operation: str, **arguments: object) -> Any:
+    def call(self, operation: str, may_ask: Guard, **arguments: object) -> Any:
         """Ask an operation and return its response as a zeep object, elements as attributes.
 
-        Raises `CustomsUnreachable` for whatever fails.
+        Raises `CustomsUnreachable` for whatever fails, and `NotAsked` when ``may_ask`` said no.
         """
+        asked = _may_ask.set(may_ask)
         try:
             return self._service[operation](**arguments)
         except ZeepError as error:
             raise unusable(f"{operation}: {error}") from None
+        finally:
+            _may_ask.reset(asked)
+
+
+class NotAsked(Exception):
+    """Just before the first byte left, the guard of a call said no."""
 
 
 def unusable(cause: str) -> CustomsUnreachable:
@@ -89,7 +99,10 @@ class _CheckedTransport(zeep.Transport):
     def post_xml(self, _address: str, envelope: Element, _headers: Mapping[str, str]) -> _CheckedReply:
         """Post a request of zeep's; only a valid reply of the same operation gets through."""
         operation = envelope[-1][0]
-        exchange = self._endpoint.post(_DEEDS[etree.QName(operation).localname], _serialized(envelope))
+        deed = _DEEDS[etree.QName(operation).localname]
+        exchange = self._endpoint.post(deed, _serialized(envelope), _may_ask.get())
+        if isinstance(exchange, Withheld):
+            raise NotAsked(exchange.info)
         if not isinstance(exchange, Reply):
             raise CustomsUnreachable(
                 exchange.info,

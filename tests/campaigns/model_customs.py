@@ -213,12 +213,14 @@ class WorkerCustoms:
             if departure.lands_at is not None:
                 departure.lands_at = min(departure.lands_at, now + SETTLE - _MOMENT)
 
-    def find_message(self, message_id: MessageId) -> Finding:
+    def find_message(self, message_id: MessageId, may_ask: Callable[[float], bool]) -> Finding | Withdrawn:
         call = self._worker.call = self._watcher.begins(self._worker, ASK, message_id)
         assert call is not None
         self._worker.pause(Stop.CLAIMED)
         orders = self._worker.orders
         self._clock.advance(orders.dials)
+        if not may_ask((DEADLINE - orders.dials).total_seconds()):
+            return Withdrawn(info="no longer ours")
         known = self._office.held.get(message_id)
         reached = orders.question in {Fate.ANSWER, Fate.OTHER_DIGEST, Fate.REFUSE}
         self._office.questions.append(

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 from connector.config import CustomsSettings
-from connector.messages.deliveries import Answer, Finding, MessageId
+from connector.messages.deliveries import Answer, Finding, MessageId, Withdrawn
 from connector.transport.connection import Guard, always
 from connector.transport.customs import SoapCustoms
 from tests.campaigns.fault_proxy import DEADLY, Direction, FaultProxy, Link, Toxic
@@ -129,7 +129,7 @@ class SpoiltCustoms(SoapCustoms):
         self._kept = carrier
         return answer
 
-    def find_message(self, message_id: MessageId) -> Finding:
+    def find_message(self, message_id: MessageId, may_ask: Guard = always) -> Finding | Withdrawn:
         """Ask on a connection of its own."""
         self._asker.close()
         links = len(self._proxy.links)
@@ -137,7 +137,7 @@ class SpoiltCustoms(SoapCustoms):
             self._proxy.arm(toxic)
         began = time.monotonic()
         try:
-            return self._asker.find_message(message_id)
+            return self._asker.find_message(message_id, may_ask)
         finally:
             ended = time.monotonic()
             self._proxy.catch_up()

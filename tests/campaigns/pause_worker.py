@@ -22,7 +22,7 @@ from connector.bootstrap import build_connector
 from connector.config import load
 from connector.deeds import Deed, Moment
 from connector.errors import CustomsUnreachable
-from connector.messages.deliveries import Answer, Finding, MessageId
+from connector.messages.deliveries import Answer, Finding, MessageId, Withdrawn
 from connector.messages.records import Lookups, RecordShape, SourceKey, SourceRecord
 from connector.pipeline.collect import collect
 from connector.pipeline.deliver import deliver
@@ -30,7 +30,7 @@ from connector.pipeline.prepare import prepare
 from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import Connector
 from connector.sources.interface import Cursor, Page, RecordSource, UnreadableRow
-from connector.transport.connection import Endpoint
+from connector.transport.connection import Endpoint, always
 from connector.transport.interface import Customs, ReceiptPage
 from connector.transport.soap import SoapService
 from tests.campaigns.pause_orders import ANSWERED, LEASE, PAGE_READ, Order, Report, Sent
@@ -71,9 +71,9 @@ class NotingCustoms:
         self.stopper.reached(ANSWERED)
         return answer
 
-    def find_message(self, message_id: MessageId) -> Finding:
+    def find_message(self, message_id: MessageId, may_ask: Callable[[float], bool]) -> Finding | Withdrawn:
         self.asked.append(message_id)
-        finding = self.road.find_message(message_id)
+        finding = self.road.find_message(message_id, may_ask)
         self.stopper.reached(ANSWERED)
         return finding
 
@@ -138,7 +138,7 @@ def _work(pipe: Connection) -> None:
     )
     connector = replace(connector, customs=customs, collections=collections)
     with suppress(CustomsUnreachable):
-        customs.find_message(MessageId("warm"))  # reads the description of the service, which takes a while
+        customs.find_message(MessageId("warm"), always)  # reads the description of the service, which takes a while
     pipe.send(Report())
     with suppress(EOFError):
         while True:

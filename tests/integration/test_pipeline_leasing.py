@@ -158,6 +158,28 @@ def test_nothing_is_sent_when_an_operator_settled_the_message_meanwhile(
     assert (states(connector), office.bodies) == ({"delivered": 1}, [])
 
 
+def test_nothing_is_asked_when_the_message_was_settled_or_the_lease_has_ended_meanwhile(
+    connector: Connector, office: Office, clock: Clock, keep: Keep, after: After
+) -> None:
+    (made,) = keep("1", message_id="m", at=clock())
+    office.manner = "cut"
+    deliver(connector)
+    clock.pass_by(SETTLE)
+
+    slow = replace(connector, database=after(connector.database, Deed.CLAIM, lambda: clock.pass_by(2 * LEASE)))
+    assert deliver(slow).outcomes["withdrawn"] == 1
+    assert (states(connector), office.asked) == ({"in_doubt": 1}, [])
+    clock.pass_by(LONG)
+
+    def receive() -> None:
+        with connector.database.write(Deed.TAKE_RECEIPTS) as transaction:
+            assert turns.confirm_by_receipt(transaction, [made.guid], now=clock()) == ["m"]
+
+    slow = replace(connector, database=after(connector.database, Deed.CLAIM, receive))
+    assert deliver(slow).outcomes == {"withdrawn": 1}
+    assert (states(connector), office.asked) == ({"delivered": 1}, [])
+
+
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_nothing_is_sent_when_the_database_is_gone_just_before_the_first_byte(
     connector: Connector, office: Office, clock: Clock, keep: Keep, after: After

@@ -12,7 +12,7 @@ from lxml import etree
 
 from connector.config import CustomsSettings
 from connector.errors import CustomsUnreachable
-from connector.messages.deliveries import Known, MessageId, NotKnown
+from connector.messages.deliveries import Known, MessageId, NotKnown, Withdrawn
 from connector.transport.customs import SoapCustoms
 from connector.transport.interface import FetchedReceipt, ReceiptPage
 
@@ -155,6 +155,20 @@ def test_find_message_gives_no_time_when_customs_gives_none(office: Office, cust
 def test_find_message_says_not_known_when_customs_does(office: Office, customs: SoapCustoms) -> None:
     office.respond(found("<known>false</known>"))
     assert customs.find_message(ID) == NotKnown()
+
+
+def test_find_message_asks_nothing_when_the_message_is_no_longer_ours(office: Office, customs: SoapCustoms) -> None:
+    seconds: list[float] = []
+
+    def refuse(left: float) -> bool:
+        seconds.append(left)
+        return False
+
+    found = customs.find_message(ID, refuse)
+    assert isinstance(found, Withdrawn)
+    assert "no longer ours" in found.info
+    assert 0 < seconds[0] <= 30
+    assert office.asked == []
 
 
 FALSE = found("<known>false</known>")
