@@ -6,7 +6,7 @@ Adapters are imported inside the functions: a command that only reads the log sh
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from random import SystemRandom
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -53,18 +53,19 @@ def build_connector(
     from connector.outbox.retry import RetryPolicy
     from connector.pipeline.wiring import Connector
     from connector.signing.keyfiles import load_key
-    from connector.signing.signer import Signer
-    from connector.signing.suites import SUITES
+    from connector.signing.keyring import KeyRing, RingKey
     from connector.transport.customs import SoapCustoms
 
     collections = build_collections(settings)
     receipt_deadlines(settings)
-    key = load_key(settings.signing, now=datetime.now(UTC))
+    keys = KeyRing(
+        [RingKey(name=name, key=load_key(one), active_from=one.active_from) for name, one in settings.signing.items()]
+    )
     customs = settings.customs
     return Connector(
         database=open_database(settings, watch=watch),
         collections=collections,
-        signer=Signer(key, SUITES[settings.signing.suite]),
+        keys=keys,
         customs=SoapCustoms(customs, settings.enterprise.dxp_id, watch=watch),
         submit_endpoint=customs.submit_url,
         endpoint=customs.receipts_url or customs.submit_url,

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
@@ -117,13 +117,15 @@ class EnterpriseSettings(_Section):
 
 
 class SigningSettings(_Section):
-    """``[signing]``: the key that signs our messages."""
+    """``[signing.NAME]``: one key that signs our messages, from a moment on."""
 
-    suite: Literal["rsa-sha1"] = "rsa-sha1"
+    suite: Literal["sm2-sm3", "rsa-sha1"] = "sm2-sm3"
+    active_from: AwareDatetime | None = None
+    """From when on it signs, e.g. ``2026-12-01T00:00:00+08:00``; of several the last that has begun. None: ever."""
     key_file: FilePath
-    """PKCS#8 PEM, not readable by others."""
-    certificate_file: FilePath
-    """X.509 PEM of the same key."""
+    """PKCS#8 PEM or PKCS#12, not readable by others."""
+    certificate_file: FilePath | None = None
+    """X.509 PEM of the same key; PKCS#12 may hold it instead."""
     passphrase_file: FilePath | None = None
     passphrase: Secret = Field(default=None, exclude=True)
     """By the environment only."""
@@ -192,7 +194,7 @@ class Settings(BaseSettings):
     """Named constants of this enterprise that mappings refer to, e.g. ``agent_code``."""
     codes: dict[str, dict[str, str]] = Field(default_factory=dict)
     """Code lists of this enterprise that mappings refer to, e.g. ``return_offices``: warehouse id -> customs office."""
-    signing: SigningSettings
+    signing: Annotated[dict[str, SigningSettings], Field(min_length=1)]
     customs: CustomsSettings
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
     simulator: SimulatorSettings | None = None

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -31,9 +30,13 @@ def reference() -> Path:
 
 @pytest.fixture(scope="session")
 def development_pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what certs/make_development_pki.py writes."""
+    """A folder with what certs/make_development_pki.py writes; the enterprise has an RSA key."""
     folder = tmp_path_factory.mktemp("pki")
-    subprocess.run([sys.executable, ROOT / "certs/make_development_pki.py", folder], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, ROOT / "certs/make_development_pki.py", folder, "--suite", "rsa-sha1"],
+        check=True,
+        capture_output=True,
+    )
     return folder
 
 
@@ -41,9 +44,11 @@ def development_pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def signing_key(development_pki: Path) -> FileKey:
     """The enterprise key of the development PKI."""
     settings = SigningSettings(
-        key_file=development_pki / "enterprise.key.pem", certificate_file=development_pki / "enterprise.crt.pem"
+        suite="rsa-sha1",
+        key_file=development_pki / "enterprise.key.pem",
+        certificate_file=development_pki / "enterprise.crt.pem",
     )
-    return load_key(settings, now=datetime.now(UTC))
+    return load_key(settings)
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     from connector.outbox.overdue import overdue
     from connector.outbox.queries import count_documents, count_messages
     from connector.receipts.queries import count_unreadable, unmatched
+    from connector.signing.suites import SUITES
     from connector.sources.quarantine import count_waiting
     from connector.storage.database import now_by_database
 
@@ -53,8 +54,11 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
             "audit_entries": count_entries(connection),
         }
     warnings = [database.warning] if database.warning else []
-    if settings.signing.suite == "rsa-sha1":
-        warnings.append("signatures use SHA-1, as the certificate and the specification demand; it is weak")
+    warnings += [
+        f"[signing.{name}] signs with {key.suite}, which is weak: {weakness}"
+        for name, key in settings.signing.items()
+        if (weakness := SUITES[key.suite].weakness)
+    ]
     found["warnings"] = warnings
     if as_json:
         print_object(found)

@@ -54,10 +54,11 @@ class Enterprise:
     """Kind of fault (`connector.demo.returns.Fault`) -> receipt numbers, empty where none was planted."""
 
 
-def build(directory: Path, *, returns: int, seed: int, port: int) -> Enterprise:
+def build(directory: Path, *, returns: int, seed: int, port: int, suite: str = "sm2-sm3") -> Enterprise:
     """Write a sample enterprise of that many returns into a folder of its own.
 
-    port: where the simulated customs office will listen on loopback. Raises `UsageError` if the folder holds anything.
+    port: where the simulated customs office will listen on loopback; suite: what it signs with. Raises `UsageError` if
+    the folder holds anything.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
@@ -67,14 +68,14 @@ def build(directory: Path, *, returns: int, seed: int, port: int) -> Enterprise:
             remedy="name a new folder; the connector runs on an existing one with --config connector.toml",
         )
     certs = directory / "certs"
-    subprocess.run(  # noqa: S603 - our own script, our own interpreter
-        [sys.executable, str(shipped("certs") / "make_development_pki.py"), str(certs)], check=True, capture_output=True
-    )
+    script = shipped("certs") / "make_development_pki.py"
+    command = [sys.executable, str(script), str(certs), "--suite", suite]
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own script, our own interpreter
     shutil.copytree(shipped("mappings") / "ruoyi", directory / "mappings")
     faults = _write_data(directory, returns, seed)
     registry, config = directory / "registry.toml", directory / "connector.toml"
     registry.write_text(_registry(port, _fingerprint(certs / "enterprise.crt.pem")), "utf-8")
-    config.write_text(_configuration(port), "utf-8")
+    config.write_text(_configuration(port, suite), "utf-8")
     return Enterprise(directory=directory, config=config, registry=registry, returns=returns, faults=faults)
 
 
@@ -140,7 +141,7 @@ enterprise_codes = ["{parties.AGENT.code}", "{parties.OPERATOR.code}", "{parties
 """
 
 
-def _configuration(port: int) -> str:
+def _configuration(port: int, suite: str) -> str:
     offices = "\n".join(f'{site.id} = "{site.office}"  # {site.name}' for site in parties.WAREHOUSES)
     return f"""\
 # A sample enterprise, made by `connector demo`. Every command works with it: connector --config connector.toml …
@@ -172,7 +173,8 @@ return_reason = "消费者退货"
 [codes.return_offices]  # warehouse -> customs office of the return site
 {offices}
 
-[signing]
+[signing.main]
+suite = "{suite}"
 key_file = "certs/enterprise.key.pem"
 certificate_file = "certs/enterprise.crt.pem"
 

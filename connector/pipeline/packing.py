@@ -27,7 +27,7 @@ def new_message(
     """
     identity = uuid.uuid4()
     root = build_message(kind, documents, connector.transfer, str(identity).upper())
-    signed = connector.signer.sign(root)
+    signed = connector.keys.at(created).sign(root)
     envelope = seal(
         Envelope(
             message_id=str(identity),

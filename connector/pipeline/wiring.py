@@ -13,7 +13,7 @@ from connector.mapping.engine import DocumentMapping
 from connector.messages.builder import Transfer
 from connector.outbox.breaker import BreakerPolicy
 from connector.outbox.retry import RetryPolicy
-from connector.signing.signer import Signer
+from connector.signing.keyring import KeyRing
 from connector.sources.interface import RecordSource
 from connector.storage.database import Database
 from connector.transport.interface import Customs
@@ -43,7 +43,7 @@ class Connector:
 
     database: Database
     collections: tuple[Collection, ...]
-    signer: Signer
+    keys: KeyRing
     customs: Customs
     submit_endpoint: str
     """Where messages go; the name of its circuit breaker."""

@@ -3,7 +3,11 @@
 ========================  =============================================================================
 ``interface``             `SigningKey`: what a key store must do
 ``suites``                the table of suites: algorithms and the URIs that announce them
-``keyfiles``              a key in PEM files, found fit to sign when it is loaded
+``schemes``               how a signature value is made and checked with RSA, ECDSA and SM2 keys
+``sm2``                   SM2 by OpenSSL's libcrypto
+``certificates``          what a certificate says
+``keyfiles``              a key in files, found fit to sign when it is loaded
+``keyring``               several keys, each from a moment on
 ``canonical``             the bytes that are hashed, and the documents that leave no doubt about them
 ``signer``                an unsigned message -> `SignedMessage`
 ``verifier``              a signed message -> the bytes that were signed, or the reason for refusing it

@@ -1,4 +1,4 @@
-"""The bytes that are hashed: inclusive Canonical XML 1.0 without comments, of documents that leave no doubt about it.
+"""The bytes that are hashed: Canonical XML 1.0 without comments, of documents that leave no doubt about it.
 
 Comments and processing instructions are refused, not skipped: a reader that stops at one sees another value than the
 one that was signed. What libxml2 2.14 canonicalizes wrongly is refused with them.
@@ -10,6 +10,7 @@ from lxml import etree
 
 from connector.errors import SignatureInvalid
 from connector.messages.parser import Element
+from connector.signing.suites import Suite
 
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 
@@ -31,10 +32,13 @@ def require_plain(root: Element) -> None:
         raise SignatureInvalid("the root has an attribute in the xml: namespace")
 
 
-def canonical(element: Element) -> bytes:
-    """The canonical form of an element with every namespace in scope of it, UTF-8. Raises `SignatureInvalid`."""
+def canonical(element: Element, suite: Suite) -> bytes:
+    """The canonical form of an element, UTF-8: inclusive, with every namespace in scope, or exclusive.
+
+    Raises `SignatureInvalid`.
+    """
     try:
-        form: bytes = etree.tostring(element, method="c14n", with_comments=False)
+        form: bytes = etree.tostring(element, method="c14n", with_comments=False, exclusive=suite.is_exclusive)
     except etree.C14NError as error:
         raise SignatureInvalid(f"the document has no canonical form: {error}") from None
     if not form.startswith(b"<"):

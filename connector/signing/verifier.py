@@ -27,7 +27,7 @@ from connector.errors import SignatureInvalid
 from connector.messages.namespaces import DS, tag
 from connector.messages.parser import Element, parse
 from connector.signing.canonical import canonical, require_plain
-from connector.signing.suites import ENVELOPED, SUITES, Suite
+from connector.signing.suites import SUITES, Suite
 
 _NAMES = {"ds": DS}
 
@@ -64,7 +64,7 @@ def verify(data: bytes, *, suites: Collection[str], fingerprints: Collection[str
         raise _invalid(f"the certificate {key_id} is not one that is trusted here")
     _require_signature(signature, suite, certificate)
     digest = _binary(signature, "ds:SignedInfo/ds:Reference/ds:DigestValue")
-    content = _without(root, signature)
+    content = _without(root, signature, suite)
     if not hmac.compare_digest(suite.digest(content), digest):
         raise _invalid("the digest differs: the document was changed after it was signed")
     return VerifiedMessage(content=content, certificate=certificate, key_id=key_id, suite=suite.name)
@@ -102,7 +102,7 @@ def _demanded(suite: Suite) -> tuple[str, ...]:
         f"Signature/SignedInfo/SignatureMethod Algorithm={suite.signature_method!r}",
         "Signature/SignedInfo/Reference URI=''",
         "Signature/SignedInfo/Reference/Transforms",
-        f"Signature/SignedInfo/Reference/Transforms/Transform Algorithm={ENVELOPED!r}",
+        *(f"Signature/SignedInfo/Reference/Transforms/Transform Algorithm={one!r}" for one in suite.transforms),
         f"Signature/SignedInfo/Reference/DigestMethod Algorithm={suite.digest_method!r}",
         "Signature/SignedInfo/Reference/DigestValue text",
         "Signature/SignatureValue text",
@@ -132,11 +132,11 @@ def _require_signature(signature: Element, suite: Suite, certificate: bytes) -> 
     value = _binary(signature, "ds:SignatureValue")
     signed_info = signature.find("ds:SignedInfo", _NAMES)
     assert signed_info is not None
-    if not suite.scheme.verify(key, value, canonical(signed_info)):
+    if not suite.scheme.verify(key, value, canonical(signed_info, suite)):
         raise _invalid("the signature value does not fit SignedInfo and the certificate")
 
 
-def _without(root: Element, signature: Element) -> bytes:
+def _without(root: Element, signature: Element, suite: Suite) -> bytes:
     """The canonical document without its signature; white space around the signature stays."""
     around = signature.tail or ""
     before = signature.getprevious()
@@ -145,7 +145,7 @@ def _without(root: Element, signature: Element) -> bytes:
     else:
         before.tail = (before.tail or "") + around
     root.remove(signature)
-    return canonical(root)
+    return canonical(root, suite)
 
 
 def _binary(signature: Element, path: str) -> bytes:

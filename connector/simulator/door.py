@@ -22,7 +22,8 @@ from connector.simulator.registry import Registry, Sender
 OFFICE = "DXPEDCCEB0000003"
 """dxpId of the customs side for export messages."""
 
-_SUITES = frozenset({"rsa-sha1"})
+_SUITES = frozenset({"sm2-sm3", "rsa-sha1"})
+"""Those that the specification fixes for messages."""
 _FORMAT, _SIGNATURE, _RECEIVER, _LOGIC = (
     "[Code:0002;Desc:数据包不能通过schema验证]",
     "[Code:1001;Desc:数字签名无效]",

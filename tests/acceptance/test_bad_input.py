@@ -11,14 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
 from connector.demo.office import free_port
+from connector.signing.sm2 import Sm2PrivateKey
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Edit = Callable[[Path, str, str], None]
@@ -132,10 +127,9 @@ def test_command_fails_when_the_certificate_belongs_to_another_key(
 
 def test_command_fails_when_the_pass_phrase_is_wrong(enterprise: Path, edit: Edit, fails: Callable[..., str]) -> None:
     path = enterprise / "certs" / "enterprise.key.pem"
-    key = load_pem_private_key(path.read_bytes(), None)
-    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"right")))
+    path.write_bytes(Sm2PrivateKey.from_pem(path.read_bytes(), None).to_pem("right"))
     (enterprise / "phrase").write_text("wrong\n")
-    edit(enterprise / "connector.toml", "[signing]\n", '[signing]\npassphrase_file = "phrase"\n')
+    edit(enterprise / "connector.toml", "[signing.main]\n", '[signing.main]\npassphrase_file = "phrase"\n')
     said = fails(7)
     assert "the pass phrase is wrong" in said
     assert "right" not in said

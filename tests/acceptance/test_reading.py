@@ -16,6 +16,7 @@ from connector.demo.returns import Fault, generate
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Read = Callable[..., Any]
+Edit = Callable[[Path, str, str], None]
 Query = Callable[..., list[Any]]
 
 pytestmark = pytest.mark.xdist_group("acceptance_demo")
@@ -300,14 +301,19 @@ def test_command_says_so_on_stderr_when_it_makes_no_sense(
     assert result.stdout == ""
 
 
-def test_status_counts_what_there_is(played: Path, read: Read, connector: Run, documents: list[dict[str, Any]]) -> None:
+def test_status_counts_what_there_is(played: Path, read: Read, documents: list[dict[str, Any]]) -> None:
     found = read(played, "status")
     counted = {(one["type"], one["customs_status"]): one["count"] for one in found["documents"]}
     assert sum(counted.values()) == len(documents)
     for (kind, status), count in counted.items():
         assert count == sum((one["type"], one["customs_status"]) == (kind, status) for one in documents)
-    assert any("SHA-1" in warning for warning in found["warnings"])
-    assert "SHA-1" in connector(played, "status").stdout
+    assert found["warnings"] == []
+
+
+def test_status_says_that_rsa_signatures_are_weak(sample: Path, read: Read, connector: Run, edit: Edit) -> None:
+    edit(sample / "connector.toml", 'suite = "sm2-sm3"', 'suite = "rsa-sha1"')
+    assert any("SHA-1" in warning for warning in read(sample, "status")["warnings"])
+    assert "SHA-1" in connector(sample, "status").stdout
 
 
 def test_status_counts_receipts_that_could_not_be_read(sample: Path, read: Read, query: Query) -> None:

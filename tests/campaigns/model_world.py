@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 from sqlalchemy import select, update
@@ -28,7 +28,8 @@ from connector.pipeline.leasing import end_all
 from connector.pipeline.packing import new_message, signed_entry
 from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import ACTOR, Connector
-from connector.signing.signer import Signer
+from connector.signing.certificates import Certificate
+from connector.signing.keyring import KeyRing, RingKey
 from connector.signing.suites import SUITES
 from connector.sources import inbox
 from connector.storage.breakers import BREAKERS
@@ -64,9 +65,17 @@ _MOMENT = timedelta(milliseconds=1)
 class _Key:
     """A key store without secrets: nobody here verifies, and what is signed must only ever be the same."""
 
-    certificate = b"certificate"
-    key_id = "0" * 64
+    certificate = Certificate(
+        der=b"certificate",
+        key_id="0" * 64,
+        serial_number=0,
+        subject="",
+        issuer="",
+        valid_from=datetime.min.replace(tzinfo=UTC),
+        valid_until=datetime.max.replace(tzinfo=UTC),
+    )
     key_name = "00000000"
+    suite = SUITES["rsa-sha1"]
 
     def sign(self, data: bytes) -> bytes:
         return hashlib.sha256(data).digest()
@@ -91,7 +100,7 @@ class World:
             Connector(
                 database=database,
                 collections=(),
-                signer=Signer(_Key(), SUITES["rsa-sha1"]),
+                keys=KeyRing([RingKey(name="main", key=_Key(), active_from=None)]),
                 customs=road,
                 submit_endpoint=SUBMIT,
                 endpoint=ASK,

@@ -35,7 +35,6 @@ from connector.outbox.queue import NewMessage
 from connector.pipeline.wiring import Connector
 from connector.signing.keyfiles import FileKey
 from connector.signing.signer import Signer
-from connector.signing.suites import SUITES
 from connector.sources import inbox
 from connector.storage import schema
 from connector.storage.database import Database
@@ -74,7 +73,7 @@ def office_files(tmp_path: Path, signing_key: FileKey) -> Path:
     (tmp_path / "registry.toml").write_text(
         'listen = "127.0.0.1:0"\ndatabase = "customs.db"\nexport_lists = "export-lists.jsonl"\n'
         "[delays]\nstage_seconds = 2\n"
-        f'[[senders]]\ndxp_id = "{DXP_ID}"\ncertificate_sha256 = "{signing_key.key_id}"\n'
+        f'[[senders]]\ndxp_id = "{DXP_ID}"\ncertificate_sha256 = "{signing_key.certificate.key_id}"\n'
         'enterprise_codes = ["4401000001"]\n'
     )
     return tmp_path
@@ -184,7 +183,7 @@ def sealed(signing_key: FileKey) -> Callable[..., str]:
             receiver="DXPEDCCEB0000003",
             created=NOW,
             message_type=kind.root,
-            data=after_signing(Signer(signing_key, SUITES["rsa-sha1"]).sign(root).xml),
+            data=after_signing(Signer(signing_key).sign(root).xml),
         )
         return seal(envelope).decode()
 

@@ -29,8 +29,7 @@ from connector.outbox.queries import DocumentView
 from connector.outbox.retry import RetryPolicy
 from connector.pipeline.wiring import Connector
 from connector.signing.keyfiles import FileKey
-from connector.signing.signer import Signer
-from connector.signing.suites import SUITES
+from connector.signing.keyring import KeyRing, RingKey
 from connector.storage.database import Database
 from connector.transport.customs import SoapCustoms
 
@@ -206,7 +205,7 @@ def connect(
     return Connector(
         database=database,
         collections=(),
-        signer=Signer(key, SUITES["rsa-sha1"]),
+        keys=KeyRing([RingKey(name="main", key=key, active_from=None)]),
         customs=SoapCustoms(settings, DXP_ID),
         submit_endpoint=settings.submit_url,
         endpoint=settings.receipts_url or settings.submit_url,

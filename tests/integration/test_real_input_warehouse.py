@@ -255,7 +255,8 @@ return_reason = "消费者退货"
 [codes.return_offices]
 {SUZHOU} = "2325"
 {WUJIANG} = "2337"
-[signing]
+[signing.main]
+suite = "rsa-sha1"
 key_file = "{{pki}}/enterprise.key.pem"
 certificate_file = "{{pki}}/enterprise.crt.pem"
 [customs]

@@ -109,7 +109,7 @@ def by_xmlsec1(xmlsec1: str, development_pki: Path) -> Verifies:
 @pytest.fixture(scope="session")
 def content_by_us(signing_key: FileKey) -> Callable[[bytes], bytes]:
     """The content that our verifier hands back for a message signed with the enterprise key."""
-    return lambda data: verify(data, suites={"rsa-sha1"}, fingerprints={signing_key.key_id}).content
+    return lambda data: verify(data, suites={"rsa-sha1"}, fingerprints={signing_key.certificate.key_id}).content
 
 
 @pytest.fixture(scope="session")
@@ -167,20 +167,20 @@ def customs_messages() -> list[Element]:
 def test_our_signature_is_verified_by_others(
     unsigned_message: Build, signing_key: FileKey, by_others: Verifies, shape: dict[str, object]
 ) -> None:
-    assert by_others(Signer(signing_key, SUITE).sign(unsigned_message(**shape)).xml)
+    assert by_others(Signer(signing_key).sign(unsigned_message(**shape)).xml)
 
 
 def test_our_signature_is_verified_by_others_when_the_message_is_built_for_customs(
     signing_key: FileKey, by_others: Verifies, customs_messages: list[Element]
 ) -> None:
     for root in customs_messages:
-        assert by_others(Signer(signing_key, SUITE).sign(root).xml)
+        assert by_others(Signer(signing_key).sign(root).xml)
 
 
 def test_our_signature_is_refused_by_others_when_the_content_was_changed(
     unsigned_message: Build, signing_key: FileKey, by_others: Verifies
 ) -> None:
-    signed = Signer(signing_key, SUITE).sign(unsigned_message()).xml
+    signed = Signer(signing_key).sign(unsigned_message()).xml
     assert not by_others(signed.replace(b"4401000001", b"4401000002"))
 
 
@@ -202,7 +202,7 @@ def test_any_text_we_sign_is_verified_by_xmlsec1(
 ) -> None:
     root = unsigned_message(names=tuple(names), extend_message=extend_message)
     root.set("guid", guid)
-    assert by_xmlsec1(Signer(signing_key, SUITE).sign(root).xml)
+    assert by_xmlsec1(Signer(signing_key).sign(root).xml)
 
 
 @settings(deadline=None)
@@ -240,7 +240,7 @@ def test_signature_of_xmlsec1_is_verified_by_us(
     content_by_us: Callable[[bytes], bytes],
 ) -> None:
     root = unsigned_message(names=("骑行面罩\r\n", "<&>"), extend_message="说明")
-    template = parse(Signer(signing_key, SUITE).sign(root).xml)
+    template = parse(Signer(signing_key).sign(root).xml)
     for name in ("DigestValue", "SignatureValue", "X509Certificate"):
         next(template.iter(tag(DS, name))).text = None
     pair = f"{development_pki / 'enterprise.key.pem'},{development_pki / 'enterprise.crt.pem'}"
@@ -248,5 +248,5 @@ def test_signature_of_xmlsec1_is_verified_by_us(
         [xmlsec1, "--sign", "--privkey-pem", pair, "-"], input=etree.tostring(template), capture_output=True, check=True
     ).stdout
     # It fills in its own Base64 with line ends, so the bytes are not ours, but the values are.
-    assert signed != Signer(signing_key, SUITE).sign(root).xml
+    assert signed != Signer(signing_key).sign(root).xml
     assert content_by_us(signed) == etree.tostring(root, method="c14n")

@@ -143,7 +143,7 @@ def folder(tmp_path: Path, signing_key: FileKey) -> Path:
 
 def files(folder: Path, signing_key: FileKey) -> Path:
     (folder / "export-lists.jsonl").write_text("")
-    (folder / "registry.toml").write_text(REGISTRY.format(signing_key.key_id))
+    (folder / "registry.toml").write_text(REGISTRY.format(signing_key.certificate.key_id))
     return folder
 
 

@@ -90,7 +90,7 @@ def running(
     folder: Path = tmp_path_factory.mktemp("office")
     port = free_port()
     (folder / "export-lists.jsonl").write_text("")
-    (folder / "registry.toml").write_text(REGISTRY.format(port=port, fingerprint=signing_key.key_id))
+    (folder / "registry.toml").write_text(REGISTRY.format(port=port, fingerprint=signing_key.certificate.key_id))
     with running_office(folder / "registry.toml", port):
         side = Side(port, lambda message_id: sealed([refund(message_id[:12])], message_id=message_id))
         yield side

@@ -29,7 +29,7 @@ dxp_id = "DXPENT0000011351"
 cop_code = "4401000001"
 cop_name = "某公司"
 
-[signing]
+[signing.main]
 key_file = "/etc/connector/key.pem"
 certificate_file = "certs/enterprise.crt.pem"
 
@@ -72,8 +72,8 @@ def test_file_is_read_with_its_defaults_and_paths_from_its_own_folder(
     assert settings == load(path)
     assert settings.mappings == tmp_path / "mappings"
     assert settings.database.url == f"sqlite:///{tmp_path}/connector.db"
-    assert settings.signing.key_file == Path("/etc/connector/key.pem")
-    assert settings.signing.certificate_file == tmp_path / "certs/enterprise.crt.pem"
+    assert settings.signing["main"].key_file == Path("/etc/connector/key.pem")
+    assert settings.signing["main"].certificate_file == tmp_path / "certs/enterprise.crt.pem"
     assert settings.sources["warehouse"].password_file == tmp_path / "secrets/warehouse"
     assert (settings.customs.settle_seconds, settings.customs.attempts, settings.simulator) == (120, 100, None)
 
@@ -207,7 +207,7 @@ def test_address_without_a_password_is_taken_as_it_stands(tmp_path: Path, url: s
     [
         ("[database]", "database.password"),
         ("[sources.warehouse]", "sources.warehouse.password"),
-        ("[signing]", "signing.passphrase"),
+        ("[signing.main]", "signing.main.passphrase"),
     ],
 )
 def test_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, table: str, key: str) -> None:
@@ -217,7 +217,7 @@ def test_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, table: s
 
 
 def test_secret_is_never_shown_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CONNECTOR_SIGNING__PASSPHRASE", "s3cret")
+    monkeypatch.setenv("CONNECTOR_SIGNING__MAIN__PASSPHRASE", "s3cret")
     settings = load(written(tmp_path))
     assert "s3cret" not in repr(settings)
     assert "s3cret" not in settings.model_dump_json()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from cryptography import x509
@@ -26,6 +29,7 @@ from connector.errors import ConfigurationError, SigningError
 from connector.signing.keyfiles import load_key
 from connector.signing.suites import SUITES
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -43,10 +47,12 @@ def write(tmp_path: Path, rsa_key: rsa.RSAPrivateKey) -> Callable[..., SigningSe
         *, key: Key = rsa_key, certified: Key = rsa_key, serial_number: int = 0x1691F7F, phrase: str | None = None
     ) -> SigningSettings:
         encryption = BestAvailableEncryption(phrase.encode()) if phrase else NoEncryption()
-        settings = SigningSettings(key_file=tmp_path / "key.pem", certificate_file=tmp_path / "crt.pem")
+        settings = SigningSettings(
+            suite="rsa-sha1", key_file=tmp_path / "key.pem", certificate_file=tmp_path / "crt.pem"
+        )
         settings.key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
         settings.key_file.chmod(0o600)
-        settings.certificate_file.write_bytes(certificate(certified, serial_number).public_bytes(Encoding.PEM))
+        (tmp_path / "crt.pem").write_bytes(certificate(certified, serial_number).public_bytes(Encoding.PEM))
         return settings
 
     return files
@@ -66,9 +72,9 @@ def certificate(key: Key, serial_number: int) -> x509.Certificate:
     )
 
 
-def refusal(settings: SigningSettings, now: datetime = NOW) -> str:
+def refusal(settings: SigningSettings) -> str:
     with pytest.raises(SigningError) as caught:
-        load_key(settings, now=now)
+        load_key(settings)
     assert caught.value.effect
     assert caught.value.remedy
     assert caught.value.exit_code == 7
@@ -79,22 +85,23 @@ def test_key_signs_with_its_certificate_when_everything_fits(
     write: Callable[..., SigningSettings], rsa_key: rsa.RSAPrivateKey
 ) -> None:
     settings = write()
-    key = load_key(settings, now=NOW)
+    key = load_key(settings)
     assert SUITES["rsa-sha1"].scheme.verify(rsa_key.public_key(), key.sign(b"data"), b"data")
+    assert settings.certificate_file is not None
     der = x509.load_pem_x509_certificate(settings.certificate_file.read_bytes()).public_bytes(Encoding.DER)
-    assert key.certificate == der
-    assert key.key_id == hashlib.sha256(der).hexdigest()
+    assert key.certificate.der == der
+    assert key.certificate.key_id == hashlib.sha256(der).hexdigest()
 
 
 def test_key_is_read_once_when_it_signs_often(write: Callable[..., SigningSettings]) -> None:
     settings = write()
-    key = load_key(settings, now=NOW)
+    key = load_key(settings)
     settings.key_file.unlink()
     assert key.sign(b"data") == key.sign(b"data")
 
 
 def test_key_shows_no_secret_when_it_is_printed(write: Callable[..., SigningSettings]) -> None:
-    assert "private" not in repr(load_key(write(), now=NOW))
+    assert "private" not in repr(load_key(write()))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +117,7 @@ def test_key_shows_no_secret_when_it_is_printed(write: Callable[..., SigningSett
 def test_key_name_is_padded_as_customs_wants_it(
     write: Callable[..., SigningSettings], serial_number: int, key_name: str
 ) -> None:
-    assert load_key(write(serial_number=serial_number), now=NOW).key_name == key_name
+    assert load_key(write(serial_number=serial_number)).key_name == key_name
 
 
 def test_key_is_refused_when_its_serial_number_has_no_key_name(write: Callable[..., SigningSettings]) -> None:
@@ -122,7 +129,7 @@ def test_key_is_loaded_when_the_pass_phrase_is_right(write: Callable[..., Signin
     in_file = tmp_path / "phrase"
     in_file.write_text("口令 1\n", "utf-8")
     for change in ({"passphrase": SecretStr("口令 1")}, {"passphrase_file": in_file}):
-        assert load_key(settings.model_copy(update=change), now=NOW).key_name == "01691f7f"
+        assert load_key(settings.model_copy(update=change)).key_name == "01691f7f"
 
 
 def test_key_is_refused_when_the_pass_phrase_is_wrong(write: Callable[..., SigningSettings]) -> None:
@@ -133,7 +140,7 @@ def test_key_is_refused_when_the_pass_phrase_is_wrong(write: Callable[..., Signi
 
 
 def test_key_is_refused_when_the_pass_phrase_is_missing(write: Callable[..., SigningSettings]) -> None:
-    assert "CONNECTOR_SIGNING__PASSPHRASE" in refusal(write(phrase="right"))
+    assert "set passphrase_file" in refusal(write(phrase="right"))
 
 
 def test_key_is_refused_when_a_pass_phrase_is_given_for_a_plain_key(write: Callable[..., SigningSettings]) -> None:
@@ -144,7 +151,7 @@ def test_key_is_refused_when_a_pass_phrase_is_given_for_a_plain_key(write: Calla
 def test_key_is_refused_when_the_file_of_the_pass_phrase_is_missing(write: Callable[..., SigningSettings]) -> None:
     settings = write().model_copy(update={"passphrase_file": Path("/nowhere/phrase")})
     with pytest.raises(ConfigurationError):
-        load_key(settings, now=NOW)
+        load_key(settings)
 
 
 @pytest.mark.parametrize("name", ["key_file", "certificate_file"])
@@ -175,22 +182,84 @@ def test_key_is_refused_when_the_certificate_is_of_another_key(write: Callable[.
 
 def test_key_is_refused_when_it_is_no_rsa_key(write: Callable[..., SigningSettings]) -> None:
     curve = ec.generate_private_key(ec.SECP256R1())
-    assert "no RSA key" in refusal(write(key=curve, certified=curve))
-
-
-def test_key_is_refused_when_the_certificate_has_expired(write: Callable[..., SigningSettings]) -> None:
-    settings = write()
-    load_key(settings, now=NOW + timedelta(days=10))
-    assert "expired" in refusal(settings, NOW + timedelta(days=10, seconds=1))
-
-
-def test_key_is_refused_when_the_certificate_is_not_yet_valid(write: Callable[..., SigningSettings]) -> None:
-    settings = write()
-    load_key(settings, now=NOW - timedelta(days=10))
-    assert "not valid before" in refusal(settings, NOW - timedelta(days=10, seconds=1))
+    assert "rsa-sha1 needs an RSA key" in refusal(write(key=curve, certified=curve))
 
 
 def test_development_key_is_loaded_when_it_was_just_made(development_pki: Path, tmp_path: Path) -> None:
     copies = {name: Path(shutil.copy(development_pki / f"enterprise.{name}.pem", tmp_path)) for name in ("key", "crt")}
-    settings = SigningSettings(key_file=copies["key"], certificate_file=copies["crt"])
-    assert len(load_key(settings, now=datetime.now(UTC)).key_name) == 16
+    settings = SigningSettings(suite="rsa-sha1", key_file=copies["key"], certificate_file=copies["crt"])
+    assert len(load_key(settings).key_name) == 16
+
+
+Pair = Callable[[str], dict[str, Path]]
+
+
+@pytest.fixture
+def pair(development_pki: Path, tmp_path: Path) -> Pair:
+    """Key and certificate of a suite, made by the development script and encrypted; and as PKCS#12 by OpenSSL."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl, the program (Debian package openssl)")
+
+    def make(suite: str) -> dict[str, Path]:
+        made = development_pki
+        if suite == "sm2-sm3":
+            made = tmp_path / "sm2"
+            subprocess.run(
+                [sys.executable, ROOT / "certs/make_development_pki.py", made], check=True, capture_output=True
+            )
+        key, crt, pem, p12 = (tmp_path / name for name in ("plain.key", "crt", "pem", "p12"))
+        shutil.copy(made / "enterprise.key.pem", key)
+        shutil.copy(made / "enterprise.crt.pem", crt)
+        for command in (
+            f"openssl pkcs8 -topk8 -v2 aes-256-cbc -in {key} -passout pass:secret -out {pem}",
+            f"openssl pkcs12 -export -inkey {key} -in {crt} -passout pass:secret -out {p12}",
+        ):
+            subprocess.run(command.split(), check=True, capture_output=True)
+        for file in (key, pem, p12):
+            file.chmod(0o600)
+        return {"plain": key, "crt": crt, "pem": pem, "p12": p12}
+
+    return make
+
+
+@pytest.mark.parametrize("suite", ["sm2-sm3", "rsa-sha1"])
+def test_key_signs_alike_whatever_form_its_file_has(pair: Pair, suite: Literal["sm2-sm3", "rsa-sha1"]) -> None:
+    files = pair(suite)
+    phrase = SecretStr("secret")
+    for settings in (
+        SigningSettings(suite=suite, key_file=files["plain"], certificate_file=files["crt"]),
+        SigningSettings(suite=suite, key_file=files["pem"], certificate_file=files["crt"], passphrase=phrase),
+        SigningSettings(suite=suite, key_file=files["p12"], certificate_file=files["crt"], passphrase=phrase),
+        SigningSettings(suite=suite, key_file=files["p12"], passphrase=phrase),
+    ):
+        key = load_key(settings)
+        public = key.suite.scheme.public_key_of(key.certificate.der)
+        assert key.suite.scheme.verify(public, key.sign(b"data"), b"data")
+        assert len(key.key_name) == 16
+
+
+@pytest.mark.parametrize("suite", ["sm2-sm3", "rsa-sha1"])
+@pytest.mark.parametrize("form", ["pem", "p12"])
+def test_key_is_refused_with_a_reason_when_its_pass_phrase_is_wrong(
+    pair: Pair, suite: Literal["sm2-sm3", "rsa-sha1"], form: str
+) -> None:
+    files = pair(suite)
+    for phrase in ("wrong", "", None):
+        secret = None if phrase is None else SecretStr(phrase)
+        said = refusal(
+            SigningSettings(suite=suite, key_file=files[form], certificate_file=files["crt"], passphrase=secret)
+        )
+        assert "the pass phrase is wrong" in said or "is encrypted" in said
+
+
+def test_key_is_refused_when_the_suite_is_for_another_kind(pair: Pair) -> None:
+    files = pair("sm2-sm3")
+    said = refusal(SigningSettings(suite="rsa-sha1", key_file=files["plain"], certificate_file=files["crt"]))
+    assert "rsa-sha1 needs an RSA key" in said
+    files = pair("rsa-sha1")
+    said = refusal(SigningSettings(suite="sm2-sm3", key_file=files["plain"], certificate_file=files["crt"]))
+    assert "sm2-sm3 needs an SM2 key" in said
+
+
+def test_key_is_refused_when_its_file_holds_no_certificate_and_none_is_named(pair: Pair) -> None:
+    assert "name its certificate_file" in refusal(SigningSettings(suite="rsa-sha1", key_file=pair("rsa-sha1")["plain"]))

@@ -37,13 +37,13 @@ Edit = Callable[[Element], object]
 @pytest.fixture(scope="module")
 def genuine(unsigned_message: Callable[..., Element], signing_key: FileKey) -> bytes:
     root = unsigned_message(names=("骑行面罩", "帽子"), extend_message="说明")
-    return Signer(signing_key, SUITE).sign(root).xml
+    return Signer(signing_key).sign(root).xml
 
 
 @pytest.fixture
 def check(signing_key: FileKey) -> Callable[[bytes], VerifiedMessage]:
     """Verifies as a receiver would that trusts the enterprise's certificate."""
-    return lambda data: verify(data, suites={"rsa-sha1"}, fingerprints={signing_key.key_id})
+    return lambda data: verify(data, suites={"rsa-sha1"}, fingerprints={signing_key.certificate.key_id})
 
 
 @pytest.fixture
@@ -121,8 +121,8 @@ def test_genuine_message_is_verified(
     genuine: bytes, check: Callable[[bytes], VerifiedMessage], signing_key: FileKey
 ) -> None:
     verified = check(genuine)
-    assert verified.key_id == signing_key.key_id
-    assert verified.certificate == signing_key.certificate
+    assert verified.key_id == signing_key.certificate.key_id
+    assert verified.certificate == signing_key.certificate.der
     assert verified.suite == "rsa-sha1"
 
 
@@ -310,7 +310,7 @@ def test_signature_is_refused_when_its_method_is_another(
 
 def test_signature_is_refused_when_its_suite_is_not_allowed(genuine: bytes, signing_key: FileKey) -> None:
     with pytest.raises(SignatureInvalid, match="rsa-sha1 is not allowed here"):
-        verify(genuine, suites=(), fingerprints={signing_key.key_id})
+        verify(genuine, suites=(), fingerprints={signing_key.certificate.key_id})
 
 
 @pytest.mark.parametrize(
@@ -420,7 +420,7 @@ def test_signature_is_refused_when_it_is_the_root(genuine: bytes, refusal: Calla
 
 
 def test_signature_is_refused_when_the_certificate_is_not_trusted(genuine: bytes, signing_key: FileKey) -> None:
-    for fingerprints in (set(), {"0" * 64}, {signing_key.key_id[:-1]}):
+    for fingerprints in (set(), {"0" * 64}, {signing_key.certificate.key_id[:-1]}):
         with pytest.raises(SignatureInvalid, match="is not one that is trusted here"):
             verify(genuine, suites={"rsa-sha1"}, fingerprints=fingerprints)
 
