@@ -12,8 +12,9 @@ file::
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from importlib.resources import files
 from pathlib import Path
@@ -230,7 +231,7 @@ def load(path: Path) -> Settings:
         settings = None if file.faults else Settings(**file.document)
     except ValidationError as error:
         settings = None
-        file.note(error)
+        file.note(error, elsewhere=_variable)
     except SettingsError as error:
         settings = None
         file.faults.append(f"environment: {error}")
@@ -241,9 +242,15 @@ def load(path: Path) -> Settings:
     )
     if settings is None or file.faults:
         raise ConfigurationError(
-            "\n".join(file.faults), effect="nothing was started", remedy=f"correct {path} and try again"
+            "\n".join(file.faults), effect="nothing was started", remedy="correct what is named and try again"
         )
     return settings
+
+
+def _variable(keys: Sequence[str | int]) -> str:
+    """The environment variable that gives what stands under these keys; empty when the file does."""
+    wanted = ENVIRONMENT_PREFIX + "__".join(str(key) for key in keys).upper()
+    return next((f"environment variable {name}" for name in os.environ if name.upper() == wanted), "")
 
 
 def _secrets(table: Mapping[str, Any], *place: str) -> Iterator[tuple[str, ...]]:

@@ -193,6 +193,8 @@ def _receive(connector: Connector) -> _Tick:
     news = []
     if received.unreadable:
         news.append(f"{received.unreadable} receipts cannot be read: `connector audit list --event receipt_unreadable`")
+    if received.unmatched:
+        news.append(f"{received.unmatched} receipts belong to nothing of ours: `connector documents unmatched`")
     if received.rejected:
         news.append(f"{received.rejected} documents rejected: `connector documents list --customs-status rejected`")
     return _Tick(failures=failures, idle=received.is_elsewhere, news=news)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,15 +70,19 @@ class TomlFile:
         for location, message in findings:
             self.faults.append(self._describe(location, message))
 
-    def note(self, error: ValidationError, *path: str) -> None:
+    def note(
+        self, error: ValidationError, *path: str, elsewhere: Callable[[Sequence[str | int]], str] = lambda _keys: ""
+    ) -> None:
         """Note what a model found wrong with the content under these keys.
 
         A fault may name the place itself: the keys from where it was found are its context ``at``.
+        elsewhere: where the content of such keys comes from, when it is not this file.
         """
         for fault in error.errors():
             message = _IN_WORDS.get(fault["type"], fault["msg"].removeprefix("Value error, "))
             location = (*path, *fault["loc"], *fault.get("ctx", {}).get("at", ()))
-            self.faults.append(self._describe(location, message))
+            place = elsewhere(location)
+            self.faults.append(f"{place}: {message}" if place else self._describe(location, message))
 
     def validate(self, model: type[Model], content: object, *path: str, context: Any = None) -> Model | None:
         """The content as a model, None when it does not fit."""

@@ -16,8 +16,11 @@ def upgrade(context: typer.Context) -> None:
     from connector.bootstrap import unchecked_database
     from connector.storage import schema
 
-    version = schema.upgrade(unchecked_database(settings_of(context)))
-    print_lines([f"the database schema is version {version}"])
+    database = unchecked_database(settings_of(context))
+    made = " in a new, empty database" if database.is_missing else ""
+    with database.held_alone():
+        version = schema.upgrade(database)
+    print_lines([f"the database schema is version {version}{made}"])
 
 
 @app.command()

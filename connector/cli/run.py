@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from connector.cli.context import JsonOption, settings_of
-from connector.cli.output import print_object, say
+from connector.cli.output import local, print_object, say
 from connector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def run(
     if as_json and not once:
         raise UsageError("--json needs --once", remedy="a daemon has no result; ask `connector status --json`")
     settings = settings_of(context)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S%z")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_LogFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("connector").setLevel(logging.INFO)
     stop = Stop()
     connector = build_connector(settings, is_stopping=stop.is_set)
@@ -52,15 +55,30 @@ def run(
             run_daemon(connector, settings, stop, workers=workers or settings.schedule.workers)
             raise typer.Exit(stop.exit_code)
         cycle = run_once(connector)
-    for failure in cycle.failures:
-        say(f"error: {failure}")
+    _tell(cycle)
     if as_json:
         print_object(_summary(cycle))
-    elif cycle.exit_code or _is_news(cycle):
+    raise typer.Exit(stop.exit_code or cycle.exit_code)
+
+
+class _LogFormatter(logging.Formatter):
+    """Writes times as every other command does."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        del datefmt
+        return local(datetime.fromtimestamp(record.created, UTC))
+
+
+def _tell(cycle: Cycle) -> None:
+    """Say what a person should know; nothing when there was nothing to do."""
+    for failure in cycle.failures:
+        say(f"error: {failure}")
+    if cycle.exit_code or _is_news(cycle):
         say(_sentence(cycle))
     if cycle.is_elsewhere:
         say("note: another process was at part of this at the same time; what it does is not counted here")
-    raise typer.Exit(stop.exit_code or cycle.exit_code)
+    if cycle.next_at is not None:
+        say(f"note: {cycle.waiting} messages wait to be sent or asked about, the next at {local(cycle.next_at)}")
 
 
 def _summary(cycle: Cycle) -> dict[str, object]:
@@ -73,7 +91,10 @@ def _summary(cycle: Cycle) -> dict[str, object]:
         "receipts": cycle.received.receipts,
         "rejected": cycle.received.rejected,
         "unreadable_receipts": cycle.received.unreadable,
+        "unmatched_receipts": cycle.received.unmatched,
         "is_elsewhere": cycle.is_elsewhere,
+        "waiting": cycle.waiting,
+        "next_at": cycle.next_at,
         "failures": [failure.cause for failure in cycle.failures],
     }
 
@@ -89,4 +110,5 @@ def _sentence(cycle: Cycle) -> str:
         f"made {cycle.prepared.documents} documents in {cycle.prepared.messages} messages, "
         f"held {cycle.collected.unreadable + cycle.prepared.quarantined} in quarantine; "
         f"attempts: {attempts}; took {cycle.received.receipts} receipts, {cycle.received.rejected} documents rejected"
+        + (f", {cycle.received.unmatched} receipts of unknown documents" if cycle.received.unmatched else "")
     )

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 
 _WAITS = {
-    "refused": "`connector messages list --state refused` says why; correct it, then `connector resend`",
+    "refused": "`connector messages list --state refused` says why; correct it, then `connector resend`, which sends "
+    "the same bytes, or `connector resend --split`, which makes new messages with the sender and key of now",
     "parked": "`connector messages list --state parked`; then `connector resend` or `connector messages settle`",
     "conflict": "clear up with customs what it holds, then `connector messages settle ID --as closed`",
 }
 """What a person has to do about messages in these states."""
+
+_UNKNOWN = "receipts of unknown: `connector documents unmatched`; if there are many, is [database] url the right one?"
 
 
 def status(context: typer.Context, as_json: JsonOption = False) -> None:
@@ -32,6 +35,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     from connector.outbox.queries import count_documents, count_messages
     from connector.receipts.queries import count_unreadable, unmatched
     from connector.signing.suites import SUITES
+    from connector.sources.inbox import count_not_prepared
     from connector.sources.quarantine import count_waiting
     from connector.storage.database import now_by_database
 
@@ -48,6 +52,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
             "messages": dict(count_messages(connection)),
             "overdue": len(overdue(connection, receipt_deadlines(settings), now=now)),
             "endpoints": [_endpoint(connection, url, now) for url in _urls(settings)],
+            "not_prepared": count_not_prepared(connection),
             "quarantined": count_waiting(connection),
             "unmatched_receipts": len(unmatched(connection)),
             "unreadable_receipts": count_unreadable(connection),
@@ -67,6 +72,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     figures |= {f"messages {state}": count for state, count in found["messages"].items()}
     figures |= {
         "overdue answers": found["overdue"],
+        "not prepared yet": found["not_prepared"],
         "in quarantine": found["quarantined"],
         "receipts of unknown": found["unmatched_receipts"],
         "receipts unreadable": found["unreadable_receipts"],
@@ -75,6 +81,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     lines = [
         *[f"{name:<24} {count:>8}" for name, count in figures.items()],
         *[f"{state}: {_WAITS[state]}" for state in found["messages"] if state in _WAITS],
+        *([_UNKNOWN] if found["unmatched_receipts"] else []),
         *[_line(endpoint) for endpoint in found["endpoints"] if endpoint["info"]],
         *[f"warning: {warning}" for warning in warnings],
     ]

@@ -192,6 +192,13 @@ def count_messages(connection: Connection) -> Mapping[str, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+def open_messages(connection: Connection) -> tuple[int, datetime | None]:
+    """How many messages wait to be sent or asked about, and when the next one is due; None for none."""
+    is_open = MESSAGES.c.state.in_([DeliveryState.PENDING, DeliveryState.IN_DOUBT])
+    found = connection.execute(select(func.count(), func.min(MESSAGES.c.due_at)).where(is_open)).one()
+    return found[0], found[1]
+
+
 def _documents(wanted: Filter) -> Select[Any]:
     table = DOCUMENTS.c
     query = select(DOCUMENTS)

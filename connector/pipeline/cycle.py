@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from connector.errors import (
     ConnectorError,
@@ -12,6 +13,7 @@ from connector.errors import (
     SourceUnreachable,
     UnreadableMessage,
 )
+from connector.outbox.queries import open_messages
 from connector.pipeline.collect import Collected, collect
 from connector.pipeline.deliver import Delivered, deliver
 from connector.pipeline.prepare import Prepared, prepare
@@ -33,6 +35,10 @@ class Cycle:
     received: Received = field(default_factory=Received)
     split: int = 0
     """Batches whose documents go again, each alone."""
+    waiting: int = 0
+    """Messages that wait to be sent or asked about when it is over."""
+    next_at: datetime | None = None
+    """When the first of them is due; None when there is none."""
     failures: list[ConnectorError] = field(default_factory=list)
 
     @property
@@ -69,6 +75,8 @@ def run_once(connector: Connector) -> Cycle:
         cycle.split = split_refused(connector)
     except (SigningError, UnreadableMessage) as error:
         cycle.failures.append(error)
+    with connector.database.read() as connection:
+        cycle.waiting, cycle.next_at = open_messages(connection)
     return cycle
 
 

@@ -155,7 +155,10 @@ def _plan_message(  # noqa: PLR0911 - one return for each row of the table above
         return plan(Action.REFUSE, f"customs refused it {IDENTICAL_REFUSALS} times in the same words; ask there first")
     if is_format_checked(connection, view.id):
         return plan(Action.REFUSE, "customs' format check refused these very bytes; correct the rows, or use --split")
-    return plan(Action.QUEUE, f"the same bytes are queued, with all of its {len(view.guids)} documents")
+    text = f"the same bytes are queued, with all of its {len(view.guids)} documents"
+    if state is DeliveryState.REFUSED:
+        text += "; where the bytes are what was refused (sender, key), --split makes new messages"
+    return plan(Action.QUEUE, text)
 
 
 def _is_doubtful(connection: Connection, view: MessageView) -> bool:

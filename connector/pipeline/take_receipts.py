@@ -45,6 +45,8 @@ class Received:
     """Documents that customs has now rejected or failed."""
     unreadable: int = 0
     """Envelopes kept but not understood."""
+    unmatched: int = 0
+    """Receipts that belong to nothing of ours."""
     is_elsewhere: bool = False
     """Another process is at it; nothing was done here."""
 
@@ -108,6 +110,7 @@ def _commit(connector: Connector, lease: Lease, envelopes: list[FetchedEnvelope]
         log.append(transaction, entries, actor=ACTOR, time=now)
     total.receipts += len(taken)
     total.unreadable += sum(bool(envelope.problem) for envelope in envelopes)
+    total.unmatched += sum(not one.owners for one in taken)
     total.rejected += sum(change.standing.status.may_be_declared_again for change in changes)
 
 

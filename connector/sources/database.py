@@ -84,7 +84,7 @@ class SourceDatabase:
         asked = isinstance(error, DBAPIError) and error.statement is not None and not error.connection_invalidated
         return SourceUnreachable(
             f"source {self.name} ({address}) {'refuses the query' if asked else 'cannot be reached'}: {said}",
-            effect="nothing new was collected; what was collected before is still sent",
+            effect="what needs it was not collected, or waits to be prepared; the rest goes on",
             remedy="check the query in the records file and that the account may SELECT what it reads"
             if asked
             else f"check [sources.{self.name}], its password file and that the database answers",

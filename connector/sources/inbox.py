@@ -97,6 +97,12 @@ def waiting(connection: Connection, collection: str, *, after: int, at_most: int
     ]
 
 
+def count_not_prepared(connection: Connection) -> int:
+    """How many records have been collected and not been prepared."""
+    query = select(func.count()).select_from(SOURCE_RECORDS).where(SOURCE_RECORDS.c.state == "waiting")
+    return connection.execute(query).scalar_one()
+
+
 def mark_prepared(transaction: Connection, ids: Iterable[int]) -> None:
     """These versions have become documents or quarantine entries, or changed nothing."""
     chosen = [{"chosen": number} for number in ids]

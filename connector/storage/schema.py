@@ -42,10 +42,13 @@ def check(database: Database) -> None:
     if found == needed:
         return
     _refuse_newer(found)
-    state = f"version {found}" if found else "not made yet"
+    if database.is_missing:
+        state = "no such file"
+    else:
+        state = f"the database schema is {f'version {found}' if found else 'not made yet'}"
     raise SchemaVersionError(
-        f"{database.address}: the database schema is {state}; this program needs version {needed}",
-        effect="nothing was started",
+        f"{database.address}: {state}; this program needs a database of version {needed}",
+        effect="nothing was done",
         remedy="run `connector db upgrade`; but if returns were declared before, first make sure that [database] url "
         "names the database they were declared with: an empty one would declare them again",
     )

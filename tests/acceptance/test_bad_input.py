@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -138,6 +140,45 @@ def test_command_fails_when_the_pass_phrase_is_wrong(enterprise: Path, edit: Edi
 def test_command_fails_when_the_database_was_not_made(enterprise: Path, fails: Callable[..., str]) -> None:
     (enterprise / "connector.db").unlink()
     assert "connector db upgrade" in fails(4)
+
+
+def test_missing_database_file_is_called_missing_and_a_new_one_new(enterprise: Path, connector: Run) -> None:
+    (enterprise / "connector.db").unlink()
+    said = connector(enterprise, "status", code=4).stderr
+    assert "connector.db: no such file" in said
+    assert "an empty one would declare them again" in said
+    assert "in a new, empty database" in connector(enterprise, "db", "upgrade").stdout
+    assert "in a new" not in connector(enterprise, "db", "upgrade").stdout
+
+
+def test_receipts_of_a_lost_database_are_told_as_those_of_unknown_documents(
+    enterprise: Path, office: Office, connector: Run
+) -> None:
+    with office(enterprise):
+        connector(enterprise, "run", "--once")
+        time.sleep(1)
+        for name in ("connector.db", "connector.db-wal", "connector.db-shm"):
+            (enterprise / name).unlink(missing_ok=True)
+        connector(enterprise, "db", "upgrade")
+        (enterprise / "warehouse.db").rename(enterprise / "away.db")
+        done = connector(enterprise, "run", "--once", "--json", code=5)
+    assert json.loads(done.stdout)["unmatched_receipts"] > 0
+    assert "receipts of unknown documents" in done.stderr
+
+
+def test_one_cycle_says_what_waits_for_another_try_when_customs_is_away(
+    enterprise: Path, edit: Edit, connector: Run
+) -> None:
+    done = connector(enterprise, "run", "--once", code=6)
+    assert "note: 2 messages wait to be sent or asked about, the next at 20" in done.stderr
+    edit(
+        enterprise / "connector.toml", "retry_first_seconds = 1", "retry_first_seconds = 3e5\nretry_most_seconds = 3e5"
+    )
+    time.sleep(1)
+    connector(enterprise, "run", "--once", code=6)
+    again = json.loads(connector(enterprise, "run", "--once", "--json", code=6).stdout)
+    assert again["waiting"] == 2
+    assert again["next_at"] > "2026"
 
 
 def test_command_fails_when_a_newer_program_made_the_database(

@@ -105,7 +105,7 @@ def test_second_process_is_refused_and_told_of_the_first_when_records_are_in_sql
     busy: Path, daemon: Daemon, connector: Run
 ) -> None:
     with daemon(busy) as first:
-        for arguments in (["run", "--workers", "2"], ["run", "--once"]):
+        for arguments in (["run", "--workers", "2"], ["run", "--once"], ["db", "upgrade"]):
             said = connector(busy, *arguments, code=8).stderr
             assert f"process {first.pid} already works on" in said
             assert "remedy: end that process first, or keep our records in PostgreSQL" in said

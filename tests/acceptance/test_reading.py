@@ -336,6 +336,7 @@ def test_receipts_that_belong_to_nothing_of_ours_are_counted_and_shown(
         digest,
     )
     assert read(sample, "status")["unmatched_receipts"] == 1
+    assert "is [database] url the right one?" in connector(sample, "status").stdout
     (shown,) = read(sample, "documents", "unmatched")["receipts"]
     assert (shown["digest"], shown["business_key"], shown["code"]) == (digest, "X/RK1", "800")
     assert "X/RK1" in connector(sample, "documents", "unmatched").stdout

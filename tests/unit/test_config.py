@@ -120,6 +120,19 @@ def test_every_fault_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     assert "https" in told["customs.submit_url"][1]
 
 
+def test_fault_that_comes_from_a_variable_names_the_variable_and_no_line_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONNECTOR_CUSTOMS__ATTEMPTS", "0")
+    monkeypatch.setenv("CONNECTOR_CUSTOMS__SETLE_SECONDS", "9")
+    faults = faults_of(written(tmp_path))
+    assert [fault.split(": ")[0] for fault in faults] == [
+        "environment variable CONNECTOR_CUSTOMS__ATTEMPTS",
+        "environment variable CONNECTOR_CUSTOMS__SETLE_SECONDS",
+    ]
+    assert not any(str(tmp_path) in fault for fault in faults)
+
+
 def test_table_that_is_missing_is_told_when_the_file_is_empty(tmp_path: Path) -> None:
     missing = {fault.split(": ", 1)[1].split(" ")[0] for fault in faults_of(written(tmp_path, ""))}
     assert missing == {"database", "enterprise", "sources", "mappings", "signing", "customs"}
