@@ -52,6 +52,8 @@ def build_connector(
     from connector.outbox.breaker import BreakerPolicy
     from connector.outbox.retry import RetryPolicy
     from connector.pipeline.wiring import Connector
+    from connector.signing.certificates import read_certificates
+    from connector.signing.envelopes import EnvelopeOpener
     from connector.signing.keyfiles import load_key
     from connector.signing.keyring import KeyRing, RingKey
     from connector.transport.customs import SoapCustoms
@@ -66,6 +68,10 @@ def build_connector(
         database=open_database(settings, watch=watch),
         collections=collections,
         keys=keys,
+        open_envelope=EnvelopeOpener(
+            trusted=tuple(one for file in customs.receipt_certificate_files for one in read_certificates(file)),
+            is_required=customs.require_signed_receipts,
+        ),
         customs=SoapCustoms(customs, settings.enterprise.dxp_id, watch=watch),
         submit_endpoint=customs.submit_url,
         endpoint=customs.receipts_url or customs.submit_url,

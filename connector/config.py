@@ -18,11 +18,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
@@ -139,6 +148,10 @@ class CustomsSettings(_Section):
     receipts_url: EndpointUrl | None = None
     """ReceiptService; absent where a region pushes its receipts."""
     receiver_id: Annotated[str, Field(min_length=1, max_length=16)] = "DXPEDCCEB0000003"
+    require_signed_receipts: bool = True
+    """Whether receipts without a signature are kept but not applied; off only where a region does not sign."""
+    receipt_certificate_files: tuple[FilePath, ...] = ()
+    """X.509 PEM of the keys that customs signs receipts with; an old one stays here while its receipts may come."""
     ca_file: FilePath | None = None
     client_certificate_file: FilePath | None = None
     client_key_file: FilePath | None = None
@@ -161,6 +174,15 @@ class CustomsSettings(_Section):
     receipt_hours: dict[str, Annotated[float, Field(gt=0, le=8760)]] = Field(default_factory=dict)
     """Message type -> how long after its delivery a document may lack its final answer before it counts as overdue;
     24 for types not named."""
+
+    @model_validator(mode="after")
+    def _require_certificates(self) -> Self:
+        if self.receipts_url and self.require_signed_receipts and not self.receipt_certificate_files:
+            raise ValueError(
+                "needs receipt_certificate_files, the certificates that customs signs receipts with; set "
+                "require_signed_receipts = false only where customs does not sign"
+            )
+        return self
 
 
 class ScheduleSettings(_Section):

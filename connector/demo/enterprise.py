@@ -134,6 +134,10 @@ export_lists = "export-lists.jsonl"
 [delays]
 stage_seconds = 0.2
 
+[signing]  # receipts are signed with it
+key_file = "certs/office.key.pem"
+certificate_file = "certs/office.crt.pem"
+
 [[senders]]
 dxp_id = "{parties.DXP_ID}"
 certificate_sha256 = "{fingerprint}"
@@ -181,6 +185,7 @@ certificate_file = "certs/enterprise.crt.pem"
 [customs]
 submit_url = "http://127.0.0.1:{port}/ReceiveCebDeclare"
 receipts_url = "http://127.0.0.1:{port}/ReceiptService"
+receipt_certificate_files = ["certs/office.crt.pem"]
 settle_seconds = 5
 retry_first_seconds = 1
 breaker_open_seconds = 2

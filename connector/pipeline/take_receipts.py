@@ -14,8 +14,7 @@ from sqlalchemy import Connection
 from connector.audit import log
 from connector.audit.events import Entry, Event
 from connector.deeds import Deed
-from connector.errors import UnreadableMessage
-from connector.messages.envelope import unseal
+from connector.errors import SignatureInvalid, UnreadableMessage
 from connector.messages.records import rfc3339
 from connector.outbox import turns
 from connector.pipeline.calling import breaking
@@ -73,24 +72,31 @@ def _take_page(connector: Connector, lease: Lease, total: Received) -> bool:
         cursor = ledger.read_cursor(connection, connector.endpoint)
     with breaking(connector, connector.endpoint):
         page = connector.customs.fetch_receipts(cursor, PAGE)
-    envelopes = [_read(fetched, connector.transfer.dxp_id) for fetched in page.receipts]
+    envelopes = [_read(connector, fetched) for fetched in page.receipts]
     if envelopes:
         _commit(connector, lease, envelopes, total)
     return page.more and bool(envelopes)
 
 
-def _read(fetched: FetchedReceipt, dxp_id: str) -> FetchedEnvelope:
-    parsed = Parsed(receipts=(), problems=())
+def _read(connector: Connector, fetched: FetchedReceipt) -> FetchedEnvelope:
+    parsed, signed_by = Parsed(receipts=(), problems=()), ""
     try:
-        envelope = unseal(fetched.envelope)
-        problem = "" if envelope.receiver == dxp_id else f"it is addressed to {envelope.receiver}, not to us"
+        opened = connector.open_envelope(fetched.envelope)
+        signed_by, receiver = opened.signed_by, opened.envelope.receiver
+        problem = "" if receiver == connector.transfer.dxp_id else f"it is addressed to {receiver}, not to us"
         if not problem:
-            parsed = read_receipts(envelope.data)
+            parsed = read_receipts(opened.envelope.data)
             problem = "; ".join(parsed.problems)
+    except SignatureInvalid as error:
+        problem = f"its signature does not count: {error.cause}"
     except UnreadableMessage as error:
         problem = error.cause
     return FetchedEnvelope(
-        sequence=fetched.sequence, content=fetched.envelope, receipts=parsed.receipts, problem=problem
+        sequence=fetched.sequence,
+        content=fetched.envelope,
+        receipts=parsed.receipts,
+        signed_by=signed_by,
+        problem=problem,
     )
 
 
@@ -152,6 +158,7 @@ def _taken_entry(taken: Taken) -> Entry:
         "info": receipt.info,
         "digest": receipt.digest,
         "matched": bool(taken.owners),
+        "signed_by": taken.signed_by,
     }
     owner = taken.owners[0] if taken.owners and receipt.message_id is None else None
     return Entry(

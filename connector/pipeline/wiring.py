@@ -13,6 +13,7 @@ from connector.mapping.engine import DocumentMapping
 from connector.messages.builder import Transfer
 from connector.outbox.breaker import BreakerPolicy
 from connector.outbox.retry import RetryPolicy
+from connector.signing.envelopes import EnvelopeOpener
 from connector.signing.keyring import KeyRing
 from connector.sources.interface import RecordSource
 from connector.storage.database import Database
@@ -51,6 +52,8 @@ class Connector:
     """Where receipts and answers come from; the name of its circuit breaker and of the receipt stream's cursor."""
     answers_questions: bool
     """Whether customs can be asked about a message."""
+    open_envelope: EnvelopeOpener
+    """Opens what customs sends, if it is signed as it must be."""
     transfer: Transfer
     receiver: str
     """DXP account that receives our messages."""

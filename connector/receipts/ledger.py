@@ -28,6 +28,8 @@ class FetchedEnvelope:
     sequence: int
     content: bytes
     receipts: tuple[Receipt, ...]
+    signed_by: str = ""
+    """SHA-256 fingerprint of the certificate that vouches for it; empty when nobody does."""
     problem: str = ""
     """What could not be read, and why; empty when all could."""
 
@@ -49,6 +51,8 @@ class Taken:
 
     receipt: Receipt
     sequence: int
+    signed_by: str
+    """Who vouches for its envelope, as `FetchedEnvelope` says."""
     owners: tuple[Owner, ...]
     """One revision; for CEB900 all of the message; none when nothing of ours matches."""
     is_proof: bool
@@ -97,16 +101,22 @@ def take(transaction: Connection, endpoint: str, envelopes: Sequence[FetchedEnve
             for envelope in fresh
         ],
     )
-    found: dict[str, tuple[Receipt, int]] = {}
+    found: dict[str, tuple[Receipt, FetchedEnvelope]] = {}
     for envelope in fresh:
         for receipt in envelope.receipts:
-            found.setdefault(receipt.digest, (receipt, envelope.sequence))
+            found.setdefault(receipt.digest, (receipt, envelope))
     for digest in _known_receipts(transaction, list(found)):
         del found[digest]
     matches = _match(transaction, [receipt for receipt, _ in found.values()])
     taken = [
-        Taken(receipt=receipt, sequence=sequence, owners=match.owners, is_proof=match.is_proof)
-        for receipt, sequence in found.values()
+        Taken(
+            receipt=receipt,
+            sequence=envelope.sequence,
+            signed_by=envelope.signed_by,
+            owners=match.owners,
+            is_proof=match.is_proof,
+        )
+        for receipt, envelope in found.values()
         for match in [matches[receipt.digest]]
     ]
     if taken:

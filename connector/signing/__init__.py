@@ -10,6 +10,7 @@
 ``keyring``               several keys, each from a moment on
 ``canonical``             the bytes that are hashed, and the documents that leave no doubt about them
 ``signer``                an unsigned message -> `SignedMessage`
+``envelopes``             signed envelopes: how they are signed and opened
 ``verifier``              a signed message -> the bytes that were signed, or the reason for refusing it
 ========================  =============================================================================
 """

@@ -46,19 +46,23 @@ def load_key(settings: SigningSettings) -> FileKey:
     Raises `SigningError` with what is wrong and what to do, and `ConfigurationError` when the file of the pass phrase
     cannot be read.
     """
-    assert settings.key_file is not None
-    suite = SUITES[settings.suite]
     phrase = secret(settings.passphrase, settings.passphrase_file)
-    private_key, inside = _read_private_key(settings.key_file, phrase, suite)
-    if settings.certificate_file is not None:
-        certificate = read_certificates(settings.certificate_file)[0]
+    return read_key(settings.suite, settings.key_file, settings.certificate_file, phrase)
+
+
+def read_key(suite_name: str, key_file: Path, certificate_file: Path | None, phrase: str | None = None) -> FileKey:
+    """The same, for a key of any suite. Raises `SigningError`."""
+    suite = SUITES[suite_name]
+    private_key, inside = _read_private_key(key_file, phrase, suite)
+    if certificate_file is not None:
+        certificate = read_certificates(certificate_file)[0]
     elif inside is not None:
         certificate = inside
     else:
-        raise unusable(f"{settings.key_file} holds no certificate", "name its certificate_file")
+        raise unusable(f"{key_file} holds no certificate", "name its certificate_file")
     if suite.scheme.public_key_of(certificate.der) != suite.scheme.public_key(private_key):
         raise unusable(
-            f"{settings.key_file} is not the private key of {settings.certificate_file or 'its certificate'}",
+            f"{key_file} is not the private key of {certificate_file or 'its certificate'}",
             "name the key and the certificate that were issued together",
         )
     return FileKey(

@@ -16,6 +16,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
+from connector.signing.envelopes import SUITE, sign_envelope
+from connector.signing.keyfiles import read_key
+from connector.signing.signer import Signer
 from connector.simulator import answers, enquiries, export_lists, tables
 from connector.simulator.answers import Mark
 from connector.simulator.archive import Arrival, Processed, last_place, note_request, store_query, store_request
@@ -35,7 +38,8 @@ class Office:
     def __init__(self, registry: Registry, clock: Callable[[], datetime]) -> None:
         """Open the database and bring the export lists up to date.
 
-        clock: the present moment, aware. Raises `ConfigurationError` when a file of the registry cannot be used.
+        clock: the present moment, aware. Raises `ConfigurationError` when a file of the registry cannot be used, and
+        `SigningError` when its key cannot.
         """
         self._registry = registry
         self._clock = clock
@@ -45,6 +49,7 @@ class Office:
         self._reader = tables.reading(self._engine)
         self._notebook = tables.open_database(registry.database, synchronous="NORMAL")
         self._plan = Plan(registry.faults)
+        self._signer = _signer(registry)
         with self._engine.begin() as connection:
             export_lists.import_file(connection, registry.export_lists)
             self._place = last_place(connection)
@@ -124,7 +129,12 @@ class Office:
             with self._writing, self._engine.begin() as connection:
                 enquiries.issue(connection, enquiries.due(connection, dxp_id, now))
         with self._reader.connect() as connection:
-            return enquiries.fetch(connection, dxp_id, after, at_most)
+            issued, more = enquiries.fetch(connection, dxp_id, after, at_most)
+        if self._signer is not None:
+            issued = [
+                replace(one, content=sign_envelope(one.content.encode(), self._signer).decode()) for one in issued
+            ]
+        return issued, more
 
     def find_message(self, dxp_id: str, message_id: str, arrival: Arrival | None = None) -> HeldMessage | None:
         """A message of a sender, None where the office has not taken it in.
@@ -159,3 +169,9 @@ class Office:
         """What is done now, in its place; to be asked for only in a writer's turn."""
         self._place += 1
         return Processed(at=milliseconds(self._clock()), place=self._place)
+
+
+def _signer(registry: Registry) -> Signer | None:
+    if registry.signing is None:
+        return None
+    return Signer(read_key(SUITE, registry.signing.key_file, registry.signing.certificate_file))

@@ -12,6 +12,10 @@
     [faults]                    # what goes wrong; see `faults`
     drop = 0.01
 
+    [signing]
+    key_file = "certs/office.key.pem"
+    certificate_file = "certs/office.crt.pem"
+
     [[senders]]
     dxp_id = "DXPENT0000011351"
     certificate_sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -55,6 +59,15 @@ class Delays(_Table):
     """Seconds between two receipts about one message; the first follows at once."""
 
 
+class SigningKey(_Table):
+    """``[signing]``: the key that signs the envelopes of receipts, ECDSA on P-256."""
+
+    key_file: Path
+    """PKCS#8 PEM, not readable by others."""
+    certificate_file: Path
+    """X.509 PEM of the same key; whoever fetches receipts names it too."""
+
+
 class Sender(_Table):
     """``[[senders]]``: one enterprise system and one certificate it signs with."""
 
@@ -76,6 +89,8 @@ class Registry(_Table):
     """The original export lists customs knows, one JSON object a line."""
     delays: Delays = Field(default_factory=Delays)
     faults: FaultSettings = Field(default_factory=FaultSettings)
+    signing: SigningKey | None = None
+    """None: receipts are not signed."""
     senders: Annotated[tuple[Sender, ...], Field(min_length=1)]
 
     @property
@@ -98,6 +113,11 @@ def load(path: Path) -> Registry:
             "\n".join(file.faults), effect="the simulated customs office was not started", remedy=f"correct {path}"
         )
     folder = path.resolve().parent
-    return registry.model_copy(
-        update={"database": folder / registry.database, "export_lists": folder / registry.export_lists}
-    )
+    placed: dict[str, object] = {
+        "database": folder / registry.database,
+        "export_lists": folder / registry.export_lists,
+    }
+    if registry.signing is not None:
+        files = {name: folder / path for name, path in registry.signing}
+        placed["signing"] = SigningKey.model_validate(files)
+    return registry.model_copy(update=placed)

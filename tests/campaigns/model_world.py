@@ -29,6 +29,7 @@ from connector.pipeline.packing import new_message, signed_entry
 from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import ACTOR, Connector
 from connector.signing.certificates import Certificate
+from connector.signing.envelopes import EnvelopeOpener
 from connector.signing.keyring import KeyRing, RingKey
 from connector.signing.suites import SUITES
 from connector.sources import inbox
@@ -105,6 +106,7 @@ class World:
                 submit_endpoint=SUBMIT,
                 endpoint=ASK,
                 answers_questions=True,
+                open_envelope=EnvelopeOpener(trusted=(), is_required=False),
                 transfer=Transfer(cop_code="4401000001", cop_name="广州云帆", dxp_id=DXP_ID),
                 receiver="DXPEDCCEB0000003",
                 policy=RetryPolicy(

@@ -28,6 +28,7 @@ from connector.outbox.breaker import BreakerPolicy
 from connector.outbox.queries import DocumentView
 from connector.outbox.retry import RetryPolicy
 from connector.pipeline.wiring import Connector
+from connector.signing.envelopes import EnvelopeOpener
 from connector.signing.keyfiles import FileKey
 from connector.signing.keyring import KeyRing, RingKey
 from connector.storage.database import Database
@@ -201,7 +202,7 @@ def connect(
 ) -> Connector:
     """A connector without collections that sends to an office at this address."""
     receipts_url = f"{url}/receipts" if has_receipt_service else None
-    settings = CustomsSettings(submit_url=f"{url}/submit", receipts_url=receipts_url)
+    settings = CustomsSettings(submit_url=f"{url}/submit", receipts_url=receipts_url, require_signed_receipts=False)
     return Connector(
         database=database,
         collections=(),
@@ -210,6 +211,7 @@ def connect(
         submit_endpoint=settings.submit_url,
         endpoint=settings.receipts_url or settings.submit_url,
         answers_questions=has_receipt_service,
+        open_envelope=EnvelopeOpener(trusted=(), is_required=False),
         transfer=Transfer(cop_code="4401000001", cop_name="广州云帆", dxp_id=DXP_ID),
         receiver="DXPEDCCEB0000003",
         policy=RetryPolicy(

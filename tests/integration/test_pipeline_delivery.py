@@ -31,6 +31,7 @@ from connector.pipeline.deliver import deliver, recover
 from connector.pipeline.leasing import end_all
 from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import Connector
+from connector.signing.envelopes import EnvelopeOpener
 from connector.sources import quarantine
 from connector.storage.outbox import ATTEMPTS, MESSAGE_BYTES, MESSAGES
 from connector.storage.receipts import RECEIPT_ENVELOPES
@@ -146,7 +147,8 @@ def clock() -> Clock:
 @pytest.fixture
 def connector(enterprise: Wire, office: Office, clock: Clock) -> Connector:
     """A connector of 20 returns, none of them sent."""
-    return replace(enterprise(20, office.server_port), clock=clock)
+    unsigned = EnvelopeOpener(trusted=(), is_required=False)
+    return replace(enterprise(20, office.server_port), clock=clock, open_envelope=unsigned)
 
 
 def states(connector: Connector) -> dict[str, int]:

@@ -262,6 +262,7 @@ certificate_file = "{{pki}}/enterprise.crt.pem"
 [customs]
 submit_url = "http://127.0.0.1:{{port}}/ReceiveCebDeclare"
 receipts_url = "http://127.0.0.1:{{port}}/ReceiptService"
+require_signed_receipts = false
 """
 
 

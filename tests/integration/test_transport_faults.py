@@ -55,6 +55,7 @@ class Side:
                 CustomsSettings(
                     submit_url=f"{url}/ReceiveCebDeclare",
                     receipts_url=f"{url}/ReceiptService",
+                    require_signed_receipts=False,
                     deadline_seconds=seconds,
                 ),
                 DXP_ID,

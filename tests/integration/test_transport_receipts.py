@@ -69,7 +69,9 @@ def office() -> Iterator[Office]:
 @pytest.fixture
 def customs(office: Office) -> Iterator[SoapCustoms]:
     url = f"http://127.0.0.1:{office.server_port}/"
-    settings = CustomsSettings(submit_url=f"{url}receive", receipts_url=f"{url}receipts", deadline_seconds=5)
+    settings = CustomsSettings(
+        submit_url=f"{url}receive", receipts_url=f"{url}receipts", require_signed_receipts=False, deadline_seconds=5
+    )
     client = SoapCustoms(settings, "DXPENT0000011351")
     yield client
     client.close()
@@ -231,7 +233,9 @@ def test_receipt_service_is_unreachable_when_it_gives_no_soap(
 
 def test_receipt_service_is_unreachable_when_nobody_listens() -> None:
     url = "http://127.0.0.1:9/"
-    customs = SoapCustoms(CustomsSettings(submit_url=url, receipts_url=url), "DXPENT0000011351")
+    customs = SoapCustoms(
+        CustomsSettings(submit_url=url, receipts_url=url, require_signed_receipts=False), "DXPENT0000011351"
+    )
     with pytest.raises(CustomsUnreachable, match="nothing was sent"):
         customs.find_message(ID)
     with pytest.raises(CustomsUnreachable, match="nothing was sent"):
