@@ -11,13 +11,14 @@ from random import SystemRandom
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from connector.config import Settings, secret
+from connector.config import Settings, SigningSettings, secret
 from connector.deeds import Watch, unwatched
 from connector.storage import schema
 from connector.storage.database import Database, now_by_database
 
 if TYPE_CHECKING:
     from connector.pipeline.wiring import Collection, Connector
+    from connector.signing.interface import SigningKey
 
 _LEASE_MARGIN = timedelta(seconds=30)
 """A lease outlasts a call's total deadline by this."""
@@ -54,7 +55,6 @@ def build_connector(
     from connector.pipeline.wiring import Connector
     from connector.signing.certificates import read_certificates
     from connector.signing.envelopes import EnvelopeOpener
-    from connector.signing.keyfiles import load_key
     from connector.signing.keyring import KeyRing, RingKey
     from connector.transport.customs import SoapCustoms
 
@@ -101,6 +101,26 @@ def build_connector(
         random=SystemRandom(),
         is_stopping=is_stopping,
     )
+
+
+def load_key(settings: SigningSettings) -> SigningKey:
+    """The key of one table, from its file or on its token. Raises `SigningError` or `ConfigurationError`."""
+    if settings.pkcs11_module is None:
+        from connector.signing.keyfiles import load_key as load_file_key
+
+        return load_file_key(settings)
+    try:
+        from connector.signing.tokens import load_token_key
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "pkcs11":
+            raise
+        from connector.signing.certificates import unusable
+
+        raise unusable(
+            "a key on a PKCS#11 token is configured, and the package python-pkcs11 is not installed",
+            "install the extra `pkcs11`: pip install 'customs-warehouse-connector[pkcs11]'",
+        ) from None
+    return load_token_key(settings)
 
 
 def receipt_deadlines(settings: Settings) -> dict[str, timedelta]:

@@ -127,18 +127,37 @@ class EnterpriseSettings(_Section):
 
 
 class SigningSettings(_Section):
-    """``[signing.NAME]``: one key that signs our messages, from a moment on."""
+    """``[signing.NAME]``: one key that signs our messages, from a moment on; in a file, or on a PKCS#11 token."""
 
     suite: Literal["sm2-sm3", "rsa-sha1"] = "sm2-sm3"
     active_from: AwareDatetime | None = None
     """From when on it signs, e.g. ``2026-12-01T00:00:00+08:00``; of several the last that has begun. None: ever."""
-    key_file: FilePath
+    key_file: FilePath | None = None
     """PKCS#8 PEM or PKCS#12, not readable by others."""
+    pkcs11_module: FilePath | None = None
+    """In place of key_file: the library of the token's vendor, e.g. ``/usr/lib/softhsm/libsofthsm2.so``."""
+    pkcs11_token: Annotated[str, Field(min_length=1)] | None = None
+    """Label of the token."""
+    pkcs11_key: Annotated[str, Field(min_length=1)] | None = None
+    """Label of the private key on it."""
     certificate_file: FilePath | None = None
     """X.509 PEM of the same key; PKCS#12 may hold it instead."""
     passphrase_file: FilePath | None = None
+    """Holds the pass phrase of key_file, or the PIN of the token."""
     passphrase: Secret = Field(default=None, exclude=True)
     """By the environment only."""
+
+    @model_validator(mode="after")
+    def _require_one_key(self) -> Self:
+        if self.key_file is None and self.pkcs11_module is None:
+            raise ValueError("names no key; add key_file, or pkcs11_module for a key on a token")
+        if self.key_file is not None and (self.pkcs11_module or self.pkcs11_token or self.pkcs11_key):
+            raise ValueError("names a file and a token; keep key_file, or the settings that begin with pkcs11_")
+        needed = ("pkcs11_token", "pkcs11_key", "certificate_file")
+        missing = [name for name in needed if getattr(self, name) is None]
+        if self.pkcs11_module is not None and missing:
+            raise ValueError(f"names a token, and needs {' and '.join(missing)} for it; add what is missing")
+        return self
 
 
 class CustomsSettings(_Section):

@@ -133,6 +133,44 @@ def test_fault_that_comes_from_a_variable_names_the_variable_and_no_line_of_the_
     assert not any(str(tmp_path) in fault for fault in faults)
 
 
+TOKEN = """\
+pkcs11_module = "lib/token.so"
+pkcs11_token = "customs"
+pkcs11_key = "enterprise"
+"""
+KEY_FILE = 'key_file = "/etc/connector/key.pem"\n'
+
+
+def test_key_on_a_token_is_read_in_place_of_a_file(tmp_path: Path) -> None:
+    key = load(changed(tmp_path, KEY_FILE, TOKEN)).signing["main"]
+    assert (key.key_file, key.pkcs11_module) == (None, tmp_path / "lib/token.so")
+    assert (key.pkcs11_token, key.pkcs11_key) == ("customs", "enterprise")
+
+
+@pytest.mark.parametrize(
+    ("instead", "fault"),
+    [
+        ("", "names no key; add key_file, or pkcs11_module for a key on a token"),
+        ('pkcs11_token = "customs"\n', "names no key; add key_file, or pkcs11_module for a key on a token"),
+        (KEY_FILE + TOKEN, "names a file and a token; keep key_file, or the settings that begin with pkcs11_"),
+        (KEY_FILE + 'pkcs11_key = "a"\n', "names a file and a token; keep key_file, or the settings that begin"),
+        ('pkcs11_module = "a.so"\n', "needs pkcs11_token and pkcs11_key for it; add what is missing"),
+        (TOKEN.replace("pkcs11_key", "# "), "names a token, and needs pkcs11_key for it; add what is missing"),
+    ],
+)
+def test_key_is_told_with_its_line_when_it_is_not_named_in_one_way(tmp_path: Path, instead: str, fault: str) -> None:
+    path = changed(tmp_path, KEY_FILE, instead)
+    line = path.read_text("utf-8").splitlines().index("[signing.main]") + 1
+    (found,) = faults_of(path)
+    assert found.startswith(f"{path}:{line}: signing.main ")
+    assert fault in found
+
+
+def test_key_on_a_token_is_told_when_its_certificate_is_not_named(tmp_path: Path) -> None:
+    (found,) = faults_of(changed(tmp_path, KEY_FILE + 'certificate_file = "certs/enterprise.crt.pem"\n', TOKEN))
+    assert "signing.main names a token, and needs certificate_file for it; add what is missing" in found
+
+
 def test_table_that_is_missing_is_told_when_the_file_is_empty(tmp_path: Path) -> None:
     missing = {fault.split(": ", 1)[1].split(" ")[0] for fault in faults_of(written(tmp_path, ""))}
     assert missing == {"database", "enterprise", "sources", "mappings", "signing", "customs"}

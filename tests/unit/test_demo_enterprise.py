@@ -61,7 +61,9 @@ def test_sample_is_the_same_when_the_seed_is_and_another_when_not(tmp_path: Path
 def test_configuration_and_mappings_can_be_used_as_they_are(sample: Enterprise) -> None:
     settings = load(sample.config)
     assert settings.customs.submit_url == "http://127.0.0.1:8610/ReceiveCebDeclare"
-    assert settings.signing["main"].key_file.is_file()
+    key_file = settings.signing["main"].key_file
+    assert key_file is not None
+    assert key_file.is_file()
     assert set(load_records(settings.mappings, settings.sources)) == {"returns"}
     sites = rows(sample.directory / "warehouse.db", "SELECT DISTINCT warehouse_id FROM wms_receipt_order")
     assert {str(number) for (number,) in sites} <= set(settings.codes["return_offices"])

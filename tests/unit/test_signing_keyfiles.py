@@ -50,8 +50,8 @@ def write(tmp_path: Path, rsa_key: rsa.RSAPrivateKey) -> Callable[..., SigningSe
         settings = SigningSettings(
             suite="rsa-sha1", key_file=tmp_path / "key.pem", certificate_file=tmp_path / "crt.pem"
         )
-        settings.key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
-        settings.key_file.chmod(0o600)
+        (tmp_path / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+        (tmp_path / "key.pem").chmod(0o600)
         (tmp_path / "crt.pem").write_bytes(certificate(certified, serial_number).public_bytes(Encoding.PEM))
         return settings
 
@@ -96,6 +96,7 @@ def test_key_signs_with_its_certificate_when_everything_fits(
 def test_key_is_read_once_when_it_signs_often(write: Callable[..., SigningSettings]) -> None:
     settings = write()
     key = load_key(settings)
+    assert settings.key_file is not None
     settings.key_file.unlink()
     assert key.sign(b"data") == key.sign(b"data")
 
@@ -164,6 +165,7 @@ def test_key_is_refused_when_a_file_is_missing(write: Callable[..., SigningSetti
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644])
 def test_key_is_refused_when_others_may_read_it(write: Callable[..., SigningSettings], mode: int) -> None:
     settings = write()
+    assert settings.key_file is not None
     settings.key_file.chmod(mode)
     assert f"chmod 600 {settings.key_file}" in refusal(settings)
 
