@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from connector.cli.context import JsonOption, settings_of
-from connector.cli.output import local, print_lines, print_object
+from connector.cli.output import local, print_lines, print_object, shown
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from connector.config import Settings
+    from connector.signing.expiry import Watched
 
 
 _WAITS = {
@@ -34,7 +35,8 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     from connector.outbox.overdue import overdue
     from connector.outbox.queries import count_documents, count_messages
     from connector.receipts.queries import count_unreadable, unmatched
-    from connector.signing.suites import SUITES
+    from connector.signing.expiry import warnings as expiry_warnings
+    from connector.signing.watched import read_watched
     from connector.sources.inbox import count_not_prepared
     from connector.sources.quarantine import count_waiting
     from connector.storage.database import now_by_database
@@ -58,13 +60,14 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
             "unreadable_receipts": count_unreadable(connection),
             "audit_entries": count_entries(connection),
         }
-    warnings = [database.warning] if database.warning else []
-    warnings += [
-        f"[signing.{name}] signs with {key.suite}, which is weak: {weakness}"
-        for name, key in settings.signing.items()
-        if (weakness := SUITES[key.suite].weakness)
+    watched, unreadable = read_watched(settings)
+    found["certificates"] = [_certificate(one, now) for one in watched]
+    found["warnings"] = [
+        *([database.warning] if database.warning else []),
+        *_weak_suites(settings),
+        *[f"{one.text}; {one.remedy}" for one in expiry_warnings(watched, now)],
+        *[f"{error.cause}; {error.remedy}" for error in unreadable],
     ]
-    found["warnings"] = warnings
     if as_json:
         print_object(found)
         return
@@ -83,9 +86,30 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
         *[f"{state}: {_WAITS[state]}" for state in found["messages"] if state in _WAITS],
         *([_UNKNOWN] if found["unmatched_receipts"] else []),
         *[_line(endpoint) for endpoint in found["endpoints"] if endpoint["info"]],
-        *[f"warning: {warning}" for warning in warnings],
+        *[f"warning: {warning}" for warning in map(shown, found["warnings"])],
     ]
     print_lines(lines)
+
+
+def _weak_suites(settings: Settings) -> list[str]:
+    from connector.signing.suites import SUITES
+
+    return [
+        f"[signing.{name}] signs with {key.suite}, which is weak: {weakness}"
+        for name, key in settings.signing.items()
+        if (weakness := SUITES[key.suite].weakness)
+    ]
+
+
+def _certificate(watched: Watched, now: datetime) -> dict[str, Any]:
+    return {
+        "role": watched.use.role,
+        "file": str(watched.file),
+        "subject": watched.certificate.subject,
+        "fingerprint": watched.certificate.key_id,
+        "valid_until": watched.certificate.valid_until,
+        "days_left": watched.days_left(now),
+    }
 
 
 def _urls(settings: Settings) -> list[str]:
