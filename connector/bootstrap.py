@@ -5,7 +5,7 @@ Adapters are imported inside the functions: a command that only reads the log sh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from random import SystemRandom
 from typing import TYPE_CHECKING
@@ -17,8 +17,12 @@ from connector.storage import schema
 from connector.storage.database import Database, now_by_database
 
 if TYPE_CHECKING:
+    from connector.mapping.engine import DocumentMapping
     from connector.pipeline.wiring import Collection, Connector
     from connector.signing.interface import SigningKey
+    from connector.sources.database import SourceDatabase
+    from connector.sources.records_file import RecordsFile
+    from connector.sources.sql import SqlSource
 
 _LEASE_MARGIN = timedelta(seconds=30)
 """A lease outlasts a call's total deadline by this."""
@@ -140,20 +144,38 @@ def receipt_deadlines(settings: Settings) -> dict[str, timedelta]:
 
 def build_collections(settings: Settings) -> tuple[Collection, ...]:
     """The collections that the mapping folder describes. Raises `MappingError` or `ConfigurationError`."""
-    from connector.mapping.loader import load_mappings
     from connector.pipeline.wiring import Collection
-    from connector.sources.database import SourceDatabase
+
+    files, mappings = read_mappings(settings)
+    databases = {name: source_database(settings, name) for name in settings.sources}
+    return tuple(
+        Collection(
+            source=source,
+            mappings=tuple(mapping for mapping in mappings if mapping.collection == name),
+        )
+        for name, source in sources_of(files, databases).items()
+    )
+
+
+def read_mappings(settings: Settings) -> tuple[Mapping[str, RecordsFile], Sequence[DocumentMapping]]:
+    """The records files by collection, and the mappings, of the mapping folder. Raises `MappingError`."""
+    from connector.mapping.loader import load_mappings
     from connector.sources.records_file import load_records
-    from connector.sources.sql import SqlSource
 
     files = load_records(settings.mappings, settings.sources.keys())
     shapes = {name: file.shape for name, file in files.items()}
-    mappings = load_mappings(settings.mappings, shapes, settings.values, settings.codes)
-    databases = {name: SourceDatabase(name, source) for name, source in settings.sources.items()}
-    return tuple(
-        Collection(
-            source=SqlSource(file, databases),
-            mappings=tuple(mapping for mapping in mappings if mapping.collection == name),
-        )
-        for name, file in files.items()
-    )
+    return files, load_mappings(settings.mappings, shapes, settings.values, settings.codes)
+
+
+def source_database(settings: Settings, name: str) -> SourceDatabase:
+    """The database of ``[sources.NAME]``, not connected yet. Raises `ConfigurationError`."""
+    from connector.sources.database import SourceDatabase
+
+    return SourceDatabase(name, settings.sources[name])
+
+
+def sources_of(files: Mapping[str, RecordsFile], databases: Mapping[str, SourceDatabase]) -> dict[str, SqlSource]:
+    """What reads each collection."""
+    from connector.sources.sql import SqlSource
+
+    return {name: SqlSource(file, databases) for name, file in files.items()}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from connector.cli import audit, db, demo, documents, messages, quarantine, resend, run, simulator, status
+from connector.cli import audit, db, demo, doctor, documents, messages, quarantine, resend, run, simulator, status
 from connector.cli.context import Given
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("resend")(resend.resend)
 app.command("status")(status.status)
+app.command("doctor")(doctor.doctor)
 app.add_typer(documents.app, name="documents")
 app.add_typer(messages.app, name="messages")
 app.add_typer(quarantine.app, name="quarantine")

@@ -46,6 +46,7 @@ def load_key(settings: SigningSettings) -> FileKey:
     Raises `SigningError` with what is wrong and what to do, and `ConfigurationError` when the file of the pass phrase
     cannot be read.
     """
+    assert settings.key_file is not None  # what is on a token is loaded by `tokens`
     phrase = secret(settings.passphrase, settings.passphrase_file)
     return read_key(settings.suite, settings.key_file, settings.certificate_file, phrase)
 

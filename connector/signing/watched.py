@@ -20,6 +20,11 @@ _EVER = datetime.min.replace(tzinfo=UTC)
 _CUSTOMS_CA = Use(role="customs CA", remedy="get the new certificate from customs and add it to the file")
 _TLS_CLIENT = Use(role="TLS client", remedy="have a new one issued, and name it with its key in [customs]")
 
+_RECEIPTS = Use(
+    role="receipts of customs",
+    remedy="get the new certificate from customs and add it to [customs] receipt_certificate_files",
+)
+
 
 def key_uses(settings: Settings) -> Mapping[str, Use]:
     """What the certificate of each ``[signing.NAME]`` is for, by name.
@@ -46,6 +51,7 @@ def watched_files(settings: Settings) -> list[tuple[Use, Path]]:
         *((uses[name], key.certificate_file) for name, key in settings.signing.items()),
         (_CUSTOMS_CA, customs.ca_file),
         (_TLS_CLIENT, customs.client_certificate_file),
+        *((_RECEIPTS, file) for file in customs.receipt_certificate_files),
     ]
     return [(use, file) for use, file in named if file is not None]
 

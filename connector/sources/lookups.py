@@ -39,6 +39,11 @@ class Lookup:
                     found[key].append(read.row)
         return dict(found)
 
+    def probe(self) -> None:
+        """Ask for no rows, so that what is wrong with the query shows."""
+        with self._database.reading() as connection:
+            self._query.probe(connection)
+
     def _keys(self, record: SourceRecord) -> Iterator[tuple[str, ...]]:
         references = [reference.split(".") for reference in self._part.match.values()]
         of_lines = any(part == "line" for part, _ in references)

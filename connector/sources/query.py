@@ -45,7 +45,8 @@ class Query:
         self._zone = zone
         # The line end keeps a closing comment of the query from swallowing our bracket.
         inner = text(query + "\n")
-        if "keys" in inner.compile().params:
+        self._takes_keys = "keys" in inner.compile().params
+        if self._takes_keys:
             inner = inner.bindparams(bindparam("keys", expanding=True, type_=NullType()))
         self._answer = inner.columns(*(column(name) for name in columns)).subquery("answer")
 
@@ -74,6 +75,11 @@ class Query:
         """The rows of all keys, asked for in lists the database can take."""
         for some in portions(list(keys)):
             yield from self.rows(connection, statement, keys=some)
+
+    def probe(self, connection: Connection) -> None:
+        """Ask for no rows, so that what is wrong with the query shows. Raises as `rows` does."""
+        empty = {"keys": [None]} if self._takes_keys else {}  # NULL is of every type, and equals nothing
+        self.rows(connection, self.select().limit(0), **empty)
 
     def _read(self, raw: dict[str, Any]) -> ReadRow:
         row: dict[str, Value] = {}

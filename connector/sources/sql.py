@@ -88,6 +88,18 @@ class SqlSource:
             unreadable=tuple(result for result in results if isinstance(result, UnreadableRow)),
         )
 
+    def probe(self) -> None:
+        """Run every query once, for no rows, so that what is wrong with it shows; reads no record.
+
+        Raises `SourceUnreachable` and `SourceChanged`, as every method does.
+        """
+        with self._database.reading() as connection:
+            self._heads.probe(connection)
+            if self._lines:
+                self._lines.probe(connection)
+        for lookup in self._lookups.values():
+            lookup.probe()
+
     def look_up(self, names: Sequence[str], records: Sequence[SourceRecord]) -> Lookups:
         """The named lookups for these records, one query for each lookup (one for each 500 keys).
 

@@ -87,6 +87,11 @@ class Database:
         """A SQLite file that does not exist, and that connecting would make."""
         return self._file is not None and not self._file.path.exists()
 
+    @property
+    def file(self) -> Path | None:
+        """The file of SQLite; None for PostgreSQL."""
+        return self._file.path if self._file else None
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view. Raises `DatabaseUnreachable`."""

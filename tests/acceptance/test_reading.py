@@ -372,6 +372,7 @@ def test_help_needs_no_configuration(connector: Run) -> None:
         "messages",
         "quarantine",
         "status",
+        "doctor",
         "simulator",
         "db",
     ]:

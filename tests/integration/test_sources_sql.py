@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, NullPool, create_engine, event, text
+from sqlalchemy import Engine, NullPool, create_engine, event, make_url, text
 
 from connector.config import SourceSettings
 from connector.errors import ConfigurationError, SourceChanged, SourceUnreachable
@@ -19,6 +21,7 @@ from connector.messages.records import SourceKey, SourceRecord
 from connector.sources.database import SourceDatabase
 from connector.sources.interface import Cursor, UnreadableRow
 from connector.sources.records_file import RecordsFile
+from connector.sources.rights import rights_to_write
 from connector.sources.sql import SqlSource
 
 if TYPE_CHECKING:
@@ -447,6 +450,65 @@ def _plan(site: Site, statement: str, parameters: Any) -> str:
     explain = "EXPLAIN QUERY PLAN" if site.technology == "sqlite" else "EXPLAIN"
     with create_engine(site.url, poolclass=NullPool).connect() as connection:
         return str(connection.exec_driver_sql(f"{explain} {statement}", parameters).all())
+
+
+def test_probe_says_nothing_and_reads_no_row_when_every_query_fits(site: Site) -> None:
+    site.add(1, "an unreadable time" if site.technology == "sqlite" else NOON)
+    with statements() as seen:
+        site.source().probe()
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("part", "old", "new", "error"),
+    [
+        ("records", "o.id,", "o.kind,", SourceChanged),
+        ("lines", "d.sku,", "", SourceChanged),
+        ("lookups", "a.name", "a.sku AS other", SourceChanged),
+        ("records", "FROM orders", "FROM nothing", SourceUnreachable),
+        ("lines", "FROM details", "FROM nothing", SourceUnreachable),
+        ("lookups", "FROM articles", "FROM nothing", SourceUnreachable),
+    ],
+)
+def test_probe_refuses_a_query_that_lacks_a_column_or_a_table(
+    site: Site, part: str, old: str, new: str, error: type[Exception]
+) -> None:
+    changes: dict[str, Any] = deepcopy(DEFINITION)
+    place = {"records": changes, "lines": changes["lines"], "lookups": changes["lookups"]["article"]}[part]
+    place["query"] = place["query"].replace(old, new)
+    with pytest.raises(error):
+        site.source(**changes).probe()
+
+
+def test_rights_to_write_are_those_that_the_account_has(site: Site) -> None:
+    with site.database().reading() as connection:
+        found = rights_to_write(connection)
+    expected = {
+        "sqlite": [],
+        "mariadb": ["ALL PRIVILEGES"],
+        "postgresql": ["INSERT", "UPDATE", "DELETE", "TRUNCATE"],
+    }
+    assert found == expected[site.technology]
+
+
+def test_no_rights_to_write_are_found_when_the_account_may_only_select(site: Site) -> None:
+    if site.technology == "sqlite":
+        pytest.skip("has no accounts")
+    url, name = make_url(site.url), f"reader_{uuid4().hex[:8]}"
+    account, where = (f"'{name}'@'127.0.0.1'", f"`{url.database}`.*")
+    made = {
+        "mariadb": [f"CREATE USER {account} IDENTIFIED BY 'secret'", f"GRANT SELECT ON {where} TO {account}"],
+        "postgresql": [f"CREATE ROLE {name} LOGIN", f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}"],
+    }[site.technology]
+    gone = {"mariadb": [f"DROP USER {account}"], "postgresql": [f"DROP OWNED BY {name}", f"DROP ROLE {name}"]}
+    site.write(*made)
+    reader = site.database(url=str(url.set(username=name)), password="secret")
+    try:
+        with reader.reading() as connection:
+            assert rights_to_write(connection) == []
+    finally:
+        reader.close()
+        site.write(*gone[site.technology])
 
 
 @pytest.mark.parametrize("url", ["mysql://root@127.0.0.1/x", "oracle+oracledb://h/x", "nonsense"])

@@ -26,9 +26,10 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from connector.config import CustomsSettings
-from connector.errors import ConfigurationError
+from connector.errors import ConfigurationError, CustomsUnreachable
 from connector.messages.deliveries import InDoubt, NotSent, TakenIn
 from connector.transport.customs import SoapCustoms
+from connector.transport.reach import reach
 from connector.transport.tls import tls_context
 
 DEADLINE = 0.6
@@ -115,6 +116,8 @@ class Server:
                 self.talk(accepted)
 
     def stop(self) -> None:
+        if self.listener.fileno() < 0:
+            return
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         self.thread.join()
@@ -260,6 +263,66 @@ def test_submit_needs_the_client_certificate_when_customs_demands_one(
     sender = customs(server.port, authority.file, authority.issue("enterprise"))
     assert isinstance(sender.submit(b"<a></a>"), TakenIn)
     sender.close()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_reach_tells_what_is_spoken_without_sending_a_request(
+    authority: Authority, serve: Serve, version: ssl.TLSVersion
+) -> None:
+    received: list[bytes] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("127.0.0.1"))
+    context.maximum_version = version
+
+    def listen(accepted: socket.socket) -> None:
+        with context.wrap_socket(accepted, server_side=True) as secured:
+            received.append(secured.recv(1))
+
+    server = serve(listen)
+    spoken = reach(f"https://127.0.0.1:{server.port}/x", tls_context(ca_file=authority.file), seconds=5)
+    assert spoken == version.name.replace("_", ".")
+    server.stop()
+    assert b"".join(received) == b""
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_reach_fails_when_customs_demands_a_certificate_that_is_not_shown(
+    authority: Authority, serve: Serve, version: ssl.TLSVersion
+) -> None:
+    configure = demanding_a_certificate(authority, version)
+    url = f"https://127.0.0.1:{serve(speaking_tls(authority.issue('127.0.0.1'), configure=configure)).port}"
+    with pytest.raises(CustomsUnreachable) as raised:
+        reach(url, tls_context(ca_file=authority.file), seconds=5)
+    assert "cannot be reached" in raised.value.cause
+    ours, key = authority.issue("enterprise")
+    context = tls_context(ca_file=authority.file, certificate_file=ours, key_file=key)
+    assert reach(url, context, seconds=5) == version.name.replace("_", ".")
+
+
+def test_reach_fails_with_a_reason_when_there_is_no_trust_no_peer_or_no_time(
+    authority: Authority, serve: Serve
+) -> None:
+    def hang(accepted: socket.socket) -> None:
+        while accepted.recv(65536):
+            pass
+
+    trusted = tls_context(ca_file=authority.file)
+    distrusted = serve(speaking_tls(authority.issue("127.0.0.1"))).port
+    hanging = serve(hang).port
+    nobody = socket.create_server(("127.0.0.1", 0))
+    refusing = nobody.getsockname()[1]
+    nobody.close()
+    for url, context, said in [
+        (f"https://127.0.0.1:{distrusted}", tls_context(), "certificate verify failed"),
+        (f"https://127.0.0.1:{hanging}", trusted, "timed out"),
+        (f"http://127.0.0.1:{refusing}/x", trusted, f"http://127.0.0.1:{refusing} cannot be reached"),
+        ("https://127.0.0.1:65536", trusted, "cannot be reached"),
+    ]:
+        began = time.monotonic()
+        with pytest.raises(CustomsUnreachable, match=said) as raised:
+            reach(url, context, seconds=DEADLINE)
+        assert time.monotonic() - began < DEADLINE + SLACK
+        assert raised.value.remedy
 
 
 def test_tls_context_always_verifies_and_speaks_1_2_or_newer() -> None:

@@ -1,0 +1,64 @@
+"""Checks of our own database, and of the clock that it shares with us."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+from connector.bootstrap import unchecked_database
+from connector.config import Settings
+from connector.doctor.findings import Finding, Level, ok, warning
+from connector.errors import DatabaseUnreachable
+from connector.storage import schema
+from connector.storage.database import Database, now_by_database
+
+_CLOCKS_APART = timedelta(seconds=2)
+"""How far the clocks may be apart without a word."""
+
+
+def database(settings: Settings) -> Iterator[Finding]:
+    """It can be written, answers, has the schema this program needs, and a clock that agrees with ours."""
+    with closing(unchecked_database(settings)) as ours:
+        if ours.warning:
+            yield warning("database", ours.warning, "see README, Connect your own warehouse")
+        yield from _unwritable(ours)
+        schema.check(ours)
+        yield ok("database", f"{ours.address} answers; its schema is version {schema.versions()[-1]}, as needed")
+        yield clock(*_times(ours))
+
+
+def _unwritable(ours: Database) -> Iterator[Finding]:
+    """What a SQLite file needs: SQLite writes its log beside it."""
+    if ours.file is None:
+        return
+    for path in (ours.file, ours.file.parent):
+        if path.exists() and not os.access(path, os.W_OK):
+            yield Finding(
+                check="database",
+                level=Level.FAULT,
+                text=f"{path} is not writable to this user",
+                remedy=f"chown or chmod {path}",
+                exit_code=DatabaseUnreachable.exit_code,
+            )
+
+
+def _times(ours: Database) -> tuple[datetime, datetime, datetime]:
+    with ours.read() as connection:
+        now_by_database(connection)  # the first statement takes longer than the others
+        before = datetime.now(UTC)
+        theirs = now_by_database(connection)
+        return before, theirs, datetime.now(UTC)
+
+
+def clock(before: datetime, theirs: datetime, after: datetime) -> Finding:
+    """How far the database's clock is from ours, which said ``before`` and ``after`` around the question."""
+    apart = max(before - theirs, theirs - after, timedelta())
+    if apart <= _CLOCKS_APART:
+        return ok("clock", "this machine and the database agree on the time")
+    return warning(
+        "clock",
+        f"the clocks of this machine and of the database are {apart.total_seconds():.1f} s apart",
+        "have both set by NTP: the database's says which key signs and when a message goes again",
+    )
