@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import FrameType
@@ -23,10 +23,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from connector.config import Settings
 from connector.errors import ConnectorError, CustomsUnreachable, SigningError, UnreadableMessage
+from connector.pipeline.activation import activate
 from connector.pipeline.cycle import collect_and_prepare, unanswered
 from connector.pipeline.deliver import deliver
 from connector.pipeline.split import split_refused
-from connector.pipeline.take_receipts import Received, take_receipts
+from connector.pipeline.take_receipts import Received, read_again, take_receipts
 from connector.pipeline.wiring import Connector
 
 _MARGIN_SECONDS = 1.0
@@ -44,6 +45,7 @@ class Stop:
     def __init__(self) -> None:
         self._is_set = False  # no Event: its lock may be held by the very thread that the signal interrupts
         self._exit_code = 0
+        self._is_reload_wanted = False
 
     @property
     def exit_code(self) -> int:
@@ -58,13 +60,16 @@ class Stop:
         """Begin no new work from now on."""
         self._is_set = True
 
-    def wait(self) -> None:
-        """Wait for it."""
+    def waits(self) -> Iterator[None]:
+        """Wait for it; comes back each time that SIGHUP asks for the configuration to be read again."""
         while not self._is_set:
+            if self._is_reload_wanted:
+                self._is_reload_wanted = False
+                yield
             time.sleep(_LOOK_SECONDS)
 
     def on_signals(self) -> None:
-        """Have SIGTERM and SIGINT set it, and a second one end the process at once."""
+        """Have SIGTERM and SIGINT set it, and a second one end the process at once; SIGHUP asks to read again."""
 
         def stop(number: int, _frame: FrameType | None) -> None:
             if self.is_set():
@@ -75,6 +80,10 @@ class Stop:
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGHUP, self._want_reload)
+
+    def _want_reload(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_reload_wanted = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,29 +137,43 @@ class _Part:
             self.causes = set()
 
 
-def run(connector: Connector, settings: Settings, stop: Stop, *, workers: int) -> None:
+@dataclass(slots=True)
+class _Live:
+    """What is in use; a tick that has begun goes on with what it began with."""
+
+    connector: Connector
+    is_new: bool = True
+    """What could not be read with the configuration before has not been read again."""
+
+
+def run(
+    connector: Connector, settings: Settings, stop: Stop, *, workers: int, reload: Callable[[Connector], Connector]
+) -> None:
     """Work until told to stop; returns when the work under way is finished.
 
-    workers: how many messages are delivered at the same time.
+    workers: how many messages are delivered at the same time; reload: what to work with after SIGHUP, in place of the
+    connector in use. Raises `ConnectorError` when what is new cannot be used.
     """
-    schedule = settings.schedule
+    schedule, live = settings.schedule, _Live(connector)
+    activate(connector)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick skipped because the last one works is no news
     scheduler = BackgroundScheduler(
         timezone=UTC,
         executors={"default": ThreadPoolExecutor(workers + 2)},
         job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
     )
-    deliver_part = _Part("deliver", lambda: _deliver(connector))
+    deliver_part = _Part("deliver", lambda: _deliver(live.connector))
     parts = [
-        (_Part("collect", lambda: _collect(connector)), schedule.collect_seconds),
+        (_Part("collect", lambda: _collect(live.connector)), schedule.collect_seconds),
         *[(deliver_part, schedule.deliver_seconds)] * workers,
-        (_Part("receipts", lambda: _receive(connector)), schedule.receipts_seconds),
+        (_Part("receipts", lambda: _receive(live)), schedule.receipts_seconds),
     ]
     for part, seconds in parts:
         scheduler.add_job(part, "interval", seconds=seconds, name=part.name, next_run_time=datetime.now(UTC))
     scheduler.start()
     log.info("running")
-    stop.wait()
+    for _ in stop.waits():
+        _reload(live, reload)
     log.info("stopping: calls under way are finished, within %g s", settings.customs.deadline_seconds)
     ending = threading.Thread(target=scheduler.shutdown, name="ending", daemon=True)  # it waits for what still works
     ending.start()
@@ -159,6 +182,18 @@ def run(connector: Connector, settings: Settings, stop: Stop, *, workers: int) -
         log.warning("stopped; what was still being done, and is not committed, is done again after the next start")
         os._exit(stop.exit_code)
     log.info("stopped")
+
+
+def _reload(live: _Live, reload: Callable[[Connector], Connector]) -> None:
+    """Change over to the configuration as it stands now, whole or not at all."""
+    try:
+        fresh = reload(live.connector)
+        has_changed = activate(fresh)
+    except ConnectorError as error:
+        log.error("what was in use stays in use: %s", error)  # noqa: TRY400 - the error says all there is to say
+        return
+    live.connector, live.is_new = fresh, True
+    log.info("the configuration is read again; %s", "what is in use has changed" if has_changed else "nothing changed")
 
 
 def _collect(connector: Connector) -> _Tick:
@@ -179,9 +214,11 @@ def _deliver(connector: Connector) -> _Tick:
     return _Tick(failures=failures, idle=not delivered.outcomes, news=news)
 
 
-def _receive(connector: Connector) -> _Tick:
+def _receive(live: _Live) -> _Tick:
     failures: list[ConnectorError] = []
-    received = Received()
+    received, connector = Received(), live.connector
+    if live.is_new:
+        live.is_new = read_again(connector).is_elsewhere
     try:
         received = take_receipts(connector)
     except CustomsUnreachable as error:

@@ -16,6 +16,8 @@ class Deed(StrEnum):
 
     UPGRADE = "upgrade"
     """Commit: the schema of our own database."""
+    ACTIVATE = "activate"
+    """Commit: the log says that another configuration is in use."""
     LEASE = "lease"
     """Commit: a collection or a receipt stream is ours for a while, or given back."""
     COLLECT = "collect"

@@ -11,6 +11,8 @@ from enum import StrEnum
 class Event(StrEnum):
     """A kind of thing that happens."""
 
+    ACTIVATED = "activated"
+    """Other keys, certificates, mappings or addresses are in use from now on."""
     COLLECTED = "collected"
     """A new or changed source record was read."""
     MAPPED = "mapped"

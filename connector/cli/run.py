@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +11,12 @@ import typer
 
 from connector.cli.context import JsonOption, settings_of
 from connector.cli.output import local, print_object, say
-from connector.errors import UsageError
+from connector.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
+    from connector.daemon import Stop
     from connector.pipeline.cycle import Cycle
+    from connector.pipeline.wiring import Connector
 
 
 def run(
@@ -31,8 +34,10 @@ def run(
     from connector.bootstrap import build_connector
     from connector.daemon import Stop
     from connector.daemon import run as run_daemon
+    from connector.pipeline.activation import activate
     from connector.pipeline.cycle import run_once
     from connector.pipeline.leasing import end_all
+    from connector.pipeline.take_receipts import read_again
 
     if workers is not None and once:
         raise UsageError("--workers is for the daemon", remedy="leave --once or --workers out")
@@ -52,8 +57,11 @@ def run(
         if alone:
             end_all(connector)
         if not once:
-            run_daemon(connector, settings, stop, workers=workers or settings.schedule.workers)
+            workers = workers or settings.schedule.workers
+            run_daemon(connector, settings, stop, workers=workers, reload=lambda active: _reload(context, stop, active))
             raise typer.Exit(stop.exit_code)
+        activate(connector)
+        read_again(connector)
         cycle = run_once(connector)
     _tell(cycle)
     if as_json:
@@ -67,6 +75,21 @@ class _LogFormatter(logging.Formatter):
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
         del datefmt
         return local(datetime.fromtimestamp(record.created, UTC))
+
+
+def _reload(context: typer.Context, stop: Stop, active: Connector) -> Connector:
+    """The configuration as it stands now, on the database and under the leases of what is in use."""
+    from connector.bootstrap import build_connector
+
+    fresh = build_connector(settings_of(context), is_stopping=stop.is_set)
+    fresh.database.close()
+    if fresh.database.address != active.database.address:
+        raise ConfigurationError(
+            f"[database] url names another database now: {fresh.database.address}",
+            effect="nothing was changed",
+            remedy="stop the daemon and start it again to change the database",
+        )
+    return replace(fresh, database=active.database, holder=active.holder)
 
 
 def _tell(cycle: Cycle) -> None:

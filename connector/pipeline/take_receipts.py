@@ -100,24 +100,52 @@ def _read(connector: Connector, fetched: FetchedReceipt) -> FetchedEnvelope:
     )
 
 
+def read_again(connector: Connector) -> Received:
+    """Read once more what is kept and could not be read, unless another process takes receipts now.
+
+    For the start, and for whenever the configuration has changed: what was not trusted or not understood then may be
+    now. What still cannot be read is not told again.
+    """
+    total, after = Received(), 0
+    with held(connector, f"receipts {connector.endpoint}", connector.lease) as lease:
+        total.is_elsewhere = lease is None
+        while lease is not None and not connector.is_stopping():
+            with connector.database.read() as connection:
+                kept = ledger.unread(connection, connector.endpoint, after=after, at_most=PAGE)
+            if not kept:
+                break
+            after = kept[-1][0]
+            envelopes = [_read(connector, FetchedReceipt(sequence=one[0], envelope=one[1])) for one in kept]
+            with connector.database.write(Deed.TAKE_RECEIPTS) as transaction:
+                lock(transaction, "prepare")
+                now = connector.clock(transaction)
+                leases.extend(transaction, lease, now=now)
+                taken = ledger.take_again(transaction, connector.endpoint, envelopes, now=now)
+                log.append(transaction, _applied(transaction, taken, total, now), actor=ACTOR, time=now)
+    return total
+
+
 def _commit(connector: Connector, lease: Lease, envelopes: list[FetchedEnvelope], total: Received) -> None:
     with connector.database.write(Deed.TAKE_RECEIPTS) as transaction:
         lock(transaction, "prepare")  # no record starts to wait for an answer while that answer is being taken
         now = connector.clock(transaction)
         leases.extend(transaction, lease, now=now)
         taken = ledger.take(transaction, connector.endpoint, envelopes, now=now)
-        moved = _move_messages(transaction, taken, now)
-        changes = ledger.refold(transaction, [owner for one in taken for owner in one.owners])
-        entries = _unreadable_entries(envelopes) + [_taken_entry(one) for one in taken]
-        entries += [status_changed(change) for change in changes]
-        entries += moved
-        _retry_held(transaction, changes)
+        entries = _unreadable_entries(envelopes) + _applied(transaction, taken, total, now)
         ledger.move_cursor(transaction, connector.endpoint, envelopes[-1].sequence)
         log.append(transaction, entries, actor=ACTOR, time=now)
-    total.receipts += len(taken)
     total.unreadable += sum(bool(envelope.problem) for envelope in envelopes)
+
+
+def _applied(transaction: Connection, taken: list[Taken], total: Received, now: datetime) -> list[Entry]:
+    """Let what was said have its effect; the entries that tell of it."""
+    moved = _move_messages(transaction, taken, now)
+    changes = ledger.refold(transaction, [owner for one in taken for owner in one.owners])
+    _retry_held(transaction, changes)
+    total.receipts += len(taken)
     total.unmatched += sum(not one.owners for one in taken)
     total.rejected += sum(change.standing.status.may_be_declared_again for change in changes)
+    return [_taken_entry(one) for one in taken] + [status_changed(change) for change in changes] + moved
 
 
 def _move_messages(transaction: Connection, taken: list[Taken], now: datetime) -> list[Entry]:

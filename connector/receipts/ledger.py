@@ -101,6 +101,36 @@ def take(transaction: Connection, endpoint: str, envelopes: Sequence[FetchedEnve
             for envelope in fresh
         ],
     )
+    return _apply(transaction, endpoint, fresh, now)
+
+
+def unread(connection: Connection, endpoint: str, *, after: int, at_most: int) -> list[tuple[int, bytes]]:
+    """Sequence and content of kept envelopes of which something could not be read, in order, above a sequence."""
+    table = RECEIPT_ENVELOPES.c
+    query = select(table.sequence, table.content).where(
+        table.endpoint == endpoint, table.problem != "", table.sequence > after
+    )
+    return [
+        (row.sequence, bytes(row.content)) for row in connection.execute(query.order_by(table.sequence).limit(at_most))
+    ]
+
+
+def take_again(
+    transaction: Connection, endpoint: str, envelopes: Sequence[FetchedEnvelope], *, now: datetime
+) -> list[Taken]:
+    """Store what can be read now of envelopes that were kept; the receipts that are new, as `take` gives them."""
+    table = RECEIPT_ENVELOPES.c
+    statement = (
+        update(RECEIPT_ENVELOPES)
+        .where(table.endpoint == endpoint, table.sequence == bindparam("this"))
+        .values(problem=bindparam("found"))
+    )
+    transaction.execute(statement, [{"this": one.sequence, "found": one.problem} for one in envelopes])
+    return _apply(transaction, endpoint, envelopes, now)
+
+
+def _apply(transaction: Connection, endpoint: str, fresh: Sequence[FetchedEnvelope], now: datetime) -> list[Taken]:
+    """Store the receipts in envelopes that are not known yet."""
     found: dict[str, tuple[Receipt, FetchedEnvelope]] = {}
     for envelope in fresh:
         for receipt in envelope.receipts:

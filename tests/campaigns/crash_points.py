@@ -148,8 +148,16 @@ def _revise(site: Site, aim: Aim) -> Iterator[str]:
     site.revised.add(key)
 
 
+def _activate(site: Site, aim: Aim) -> Iterator[str]:
+    """The first start with a configuration, and the first with another one."""
+    needed = "true" if aim.moment == "before" else "false"
+    configure(site.sample.config, {"customs": {"require_signed_receipts": needed}})
+    yield from _by_itself(site, aim)
+
+
 _ROADS: Mapping[Deed, Callable[[Site, Aim], Iterator[str]]] = {
     Deed.UPGRADE: _upgrade,
+    Deed.ACTIVATE: _activate,
     Deed.BREAKER: _receipts_fail,
     Deed.RECOVER: _after_a_doubt,
     Deed.ASK: _after_a_doubt,
@@ -170,9 +178,9 @@ CAMPAIGN = Campaign(
         Plant(
             name="receipt-cursor-first",
             file="pipeline/take_receipts.py",
-            old="    envelopes = [_read(fetched, connector.transfer.dxp_id) for fetched in page.receipts]\n",
+            old="    envelopes = [_read(connector, fetched) for fetched in page.receipts]\n",
             new="""\
-    envelopes = [_read(fetched, connector.transfer.dxp_id) for fetched in page.receipts]
+    envelopes = [_read(connector, fetched) for fetched in page.receipts]
     if envelopes:
         with connector.database.write(Deed.TAKE_RECEIPTS) as transaction:
             ledger.move_cursor(transaction, connector.endpoint, envelopes[-1].sequence)

@@ -177,7 +177,7 @@ def _run(settings: Settings, watch: Watch, workers: int) -> None:
     with built.database.held_alone() as alone:
         if alone:
             end_all(built)
-        run_daemon(built, settings, stop, workers=workers)
+        run_daemon(built, settings, stop, workers=workers, reload=lambda active: active)
 
 
 def _built(settings: Settings, stop: Stop, watch: Watch) -> Connector:

@@ -34,6 +34,7 @@ from connector.errors import CustomsUnreachable
 from connector.messages.deliveries import DeliveryState, MessageId
 from connector.outbox import queries
 from connector.outbox.queries import Filter, MessageView
+from connector.pipeline.activation import activate
 from connector.pipeline.cycle import collect_and_prepare
 from connector.pipeline.deliver import deliver, recover
 from connector.pipeline.leasing import end_all
@@ -233,6 +234,7 @@ def test_deeds_announce_every_commit_and_every_request_when_everything_is_done_o
             with closing(unchecked_database(settings, watch=recorder.watch)) as empty:
                 schema.upgrade(empty)
             connector = build_connector(settings, watch=recorder.watch)
+            assert activate(connector)
             assert not collect_and_prepare(connector).failures
         order(settings, "drop", "submissions")
         with recorder.counting():

@@ -1,0 +1,45 @@
+"""activate: the log says which keys, certificates, mappings and addresses are in use, whenever they have changed."""
+
+from __future__ import annotations
+
+from connector.audit import log
+from connector.audit.events import Entry, Event
+from connector.audit.queries import EntryFilter, entries
+from connector.deeds import Deed
+from connector.pipeline.wiring import ACTOR, Connector
+
+
+def activate(connector: Connector) -> bool:
+    """Tell of the configuration that is in use from now on; False when the log says so already."""
+    now_in_use = _in_use(connector)
+    with connector.database.read() as connection:
+        last = entries(connection, EntryFilter(event=Event.ACTIVATED), at_most=1)
+    if last and last[0].detail == now_in_use:
+        return False
+    with connector.database.write(Deed.ACTIVATE) as transaction:
+        entry = Entry(event=Event.ACTIVATED, detail=now_in_use)
+        log.append(transaction, [entry], actor=ACTOR, time=connector.clock(transaction))
+    return True
+
+
+def _in_use(connector: Connector) -> dict[str, object]:
+    """JSON values only."""
+    opener = connector.open_envelope
+    return {
+        "keys": {
+            one.name: {
+                "key_id": one.key.certificate.key_id,
+                "suite": one.key.suite.name,
+                "active_from": one.active_from and one.active_from.isoformat(),
+            }
+            for one in connector.keys.keys
+        },
+        "receipts_signed_by": [one.key_id for one in opener.trusted],
+        "receipts_must_be_signed": opener.is_required,
+        "mappings": {
+            mapping.name: {"version": mapping.version, "digest": mapping.digest}
+            for collection in connector.collections
+            for mapping in collection.mappings
+        },
+        "addresses": [connector.submit_endpoint, connector.endpoint],
+    }

@@ -1,0 +1,208 @@
+"""Keys that follow each other, and receipts of whoever signed them, between the whole connector and the office."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from connector.audit.queries import EntryFilter, entries
+from connector.config import SigningSettings
+from connector.demo.office import free_port, running_office
+from connector.errors import SigningError
+from connector.messages.catalogue import BEIJING
+from connector.outbox import queries
+from connector.outbox.queries import DocumentView, Filter
+from connector.pipeline.activation import activate
+from connector.pipeline.cycle import run_once
+from connector.pipeline.take_receipts import read_again, take_receipts
+from connector.pipeline.wiring import Connector
+from connector.receipts.queries import count_unreadable
+from connector.signing.certificates import read_certificates
+from connector.signing.envelopes import EnvelopeOpener
+from connector.signing.keyfiles import load_key
+from connector.signing.keyring import KeyRing, RingKey
+from connector.storage.receipts import RECEIPT_ENVELOPES
+
+Wire = Callable[..., Connector]
+
+ROOT = Path(__file__).parents[2]
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "enterprise"
+
+
+@pytest.fixture
+def connector(enterprise: Wire) -> Connector:
+    return enterprise(6, free_port())
+
+
+@pytest.fixture
+def other_pki(tmp_path: Path) -> Path:
+    """Keys of a second enterprise and a second office."""
+    made = tmp_path / "other"
+    command = [sys.executable, str(ROOT / "certs/make_development_pki.py"), str(made)]
+    subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
+def port_of(connector: Connector) -> int:
+    return int(connector.submit_endpoint.rpartition(":")[2].partition("/")[0])
+
+
+def opener(*certificates: Path, is_required: bool = True) -> EnvelopeOpener:
+    trusted = tuple(one for file in certificates for one in read_certificates(file))
+    return EnvelopeOpener(trusted=trusted, is_required=is_required)
+
+
+def documents(connector: Connector) -> list[DocumentView]:
+    with connector.database.read() as connection:
+        return queries.documents(connection, Filter())
+
+
+def problems(connector: Connector) -> set[str]:
+    with connector.database.read() as connection:
+        return set(connection.execute(select(RECEIPT_ENVELOPES.c.problem)).scalars())
+
+
+@pytest.fixture
+def answered(connector: Connector, folder: Path) -> Iterator[Connector]:
+    """Everything is sent, and the office, which still runs, has said its last word on it."""
+    with running_office(folder / "registry.toml", port_of(connector)):
+        run_once(replace(connector, answers_questions=False))
+        time.sleep(1.0)
+        yield connector
+
+
+def test_receipts_of_the_office_are_applied_and_the_log_tells_who_signed_them(
+    answered: Connector, folder: Path
+) -> None:
+    received = take_receipts(answered)
+    assert received.receipts > 0
+    assert (received.unreadable, problems(answered)) == (0, {""})
+    (office,) = read_certificates(folder / "certs/office.crt.pem")
+    with answered.database.read() as connection:
+        told = entries(connection, EntryFilter(event="receipt_taken"))
+    assert {one.detail["signed_by"] for one in told} == {office.key_id}
+
+
+def test_receipts_that_nobody_trusted_signed_are_kept_and_applied_once_he_is_trusted(
+    answered: Connector, folder: Path, other_pki: Path
+) -> None:
+    distrusting = replace(answered, open_envelope=opener(other_pki / "office.crt.pem"))
+    received = take_receipts(distrusting)
+    assert (received.receipts, received.rejected) == (0, 0)
+    assert received.unreadable > 0
+    assert all("its signature does not count" in problem for problem in problems(answered))
+    assert {view.customs_status for view in documents(answered)} == {"none"}
+    assert read_again(distrusting).receipts == 0
+    assert take_receipts(distrusting).receipts == 0
+
+    overlapping = replace(answered, open_envelope=opener(other_pki / "office.crt.pem", folder / "certs/office.crt.pem"))
+    again = read_again(overlapping)
+    assert again.receipts > 0
+    assert {view.customs_status for view in documents(answered)} <= {"released", "finished", "rejected"}
+    with answered.database.read() as connection:
+        assert count_unreadable(connection) == 0
+    assert read_again(overlapping).receipts == 0
+
+
+def test_unsigned_receipts_are_kept_and_not_applied_unless_the_region_does_not_sign(
+    connector: Connector, folder: Path
+) -> None:
+    registry = folder / "registry.toml"
+    text = registry.read_text("utf-8")
+    table = text[text.index("[signing]") : text.index("[[senders]]")]
+    registry.write_text(text.replace(table, ""), "utf-8")
+    with running_office(registry, port_of(connector)):
+        run_once(replace(connector, answers_questions=False))
+        time.sleep(1.0)
+        assert take_receipts(connector).receipts == 0
+    assert problems(connector) == {
+        "its signature does not count: it is not signed, and customs signs what it sends here"
+    }
+    assert {view.customs_status for view in documents(connector)} == {"none"}
+    assert read_again(replace(connector, open_envelope=opener(is_required=False))).receipts > 0
+    assert "none" not in {view.customs_status for view in documents(connector)}
+
+
+def test_new_key_takes_over_while_messages_of_the_old_one_are_still_accepted(
+    connector: Connector, folder: Path, other_pki: Path
+) -> None:
+    key_file, certificate_file = (other_pki / f"enterprise.{kind}.pem" for kind in ("key", "crt"))
+    new = load_key(SigningSettings(key_file=key_file, certificate_file=certificate_file))
+    old = connector.keys.keys[0].key
+    registry = folder / "registry.toml"
+    text = registry.read_text("utf-8")
+    sender = text[text.index("[[senders]]") :]
+    second = sender.replace(old.certificate.key_id, new.certificate.key_id)
+    registry.write_text(f"{text}\n{second}", "utf-8")
+    takes_over = datetime.now(UTC) + DAY
+    ring = KeyRing(
+        [RingKey(name="main", key=old, active_from=None), RingKey(name="next", key=new, active_from=takes_over)]
+    )
+    clock = {"now": takes_over - timedelta(seconds=1)}
+    connector = replace(connector, keys=ring, clock=lambda _connection: clock["now"])
+    with running_office(registry, port_of(connector)):
+        run_once(connector)
+        clock["now"] = takes_over
+        touch(folder)
+        run_once(connector)
+        time.sleep(1.0)
+        take_receipts(connector)
+    with connector.database.read() as connection:
+        signed = entries(connection, EntryFilter(event="signed"))
+        assert set(queries.count_messages(connection)) == {"delivered"}
+    first, second, *later = [one.detail["key_id"] for one in signed]
+    assert first == second == old.certificate.key_id
+    assert set(later) == {new.certificate.key_id}
+
+
+def touch(folder: Path) -> None:
+    """Three returns come in that were not there before: those under new numbers."""
+    with closing(sqlite3.connect(folder / "warehouse.db")) as warehouse, warehouse:
+        names = [row[1] for row in warehouse.execute("PRAGMA table_info(wms_receipt_order)")]
+        now = datetime.now(BEIJING).replace(tzinfo=None).isoformat(" ", "milliseconds")
+        changes = {"id": "id + 500000", "order_no": "'N' || order_no", "update_time": f"'{now}'"}
+        values = ", ".join(changes.get(name, name) for name in names)
+        warehouse.execute(f"INSERT INTO wms_receipt_order SELECT {values} FROM wms_receipt_order LIMIT 3")
+
+
+def test_nothing_is_signed_with_an_expired_key_and_all_else_goes_on(answered: Connector, folder: Path) -> None:
+    sent = len(documents(answered))
+    touch(folder)
+    expired = answered.keys.keys[0].key.certificate.valid_until + timedelta(seconds=1)
+    late = replace(answered, clock=lambda _connection: expired)
+    cycle = run_once(late)
+    (failure,) = cycle.failures
+    assert isinstance(failure, SigningError)
+    assert "expired on" in failure.cause
+    assert (cycle.exit_code, cycle.prepared.documents) == (7, 0)
+    assert cycle.received.receipts > 0  # signed when that certificate was valid
+    assert len(documents(answered)) == sent
+    assert run_once(answered).prepared.documents > 0  # as soon as there is a key again
+
+
+def test_what_is_in_use_is_told_when_it_changes_and_only_then(connector: Connector) -> None:
+    assert activate(connector)
+    assert not activate(connector)
+    other = replace(connector, open_envelope=opener(is_required=False))
+    assert activate(other)
+    assert activate(connector)
+    with connector.database.read() as connection:
+        told = entries(connection, EntryFilter(event="activated"))
+    assert [one.detail["receipts_must_be_signed"] for one in told] == [True, False, True]
+    (key,) = told[0].detail["keys"].values()  # type: ignore[attr-defined]
+    assert key["key_id"] == connector.keys.keys[0].key.certificate.key_id
