@@ -14,7 +14,9 @@ from lxml import etree
 from connector.config import SigningSettings
 from connector.messages.namespaces import CEB, XSI, tag
 from connector.messages.parser import Element
+from connector.signing.certificates import key_name_of, read_certificates
 from connector.signing.keyfiles import FileKey, load_key
+from connector.signing.suites import SUITES
 
 ROOT = Path(__file__).parent.parent
 
@@ -49,6 +51,35 @@ def signing_key(development_pki: Path) -> FileKey:
         certificate_file=development_pki / "enterprise.crt.pem",
     )
     return load_key(settings)
+
+
+@pytest.fixture(scope="session")
+def sm2_pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `development_pki`, but the enterprise has an SM2 key."""
+    folder = tmp_path_factory.mktemp("sm2-pki")
+    subprocess.run([sys.executable, ROOT / "certs/make_development_pki.py", folder], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sm2_key(sm2_pki: Path) -> FileKey:
+    """The enterprise key of the SM2 development PKI."""
+    return load_key(
+        SigningSettings(key_file=sm2_pki / "enterprise.key.pem", certificate_file=sm2_pki / "enterprise.crt.pem")
+    )
+
+
+@pytest.fixture(scope="session")
+def office_key(development_pki: Path) -> FileKey:
+    """The key of the simulated office: ECDSA on P-256, which no configuration can name for messages of ours."""
+    suite = SUITES["ecdsa-p256-sha256"]
+    (certificate,) = read_certificates(development_pki / "office.crt.pem")
+    return FileKey(
+        certificate=certificate,
+        key_name=key_name_of(certificate.serial_number),
+        suite=suite,
+        private_key=suite.scheme.from_pem((development_pki / "office.key.pem").read_bytes(), None),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from connector.cli import audit, db, demo, doctor, documents, messages, quarantine, resend, run, simulator, status
+from connector.cli import (
+    audit,
+    db,
+    demo,
+    doctor,
+    documents,
+    messages,
+    quarantine,
+    resend,
+    run,
+    signature,
+    simulator,
+    status,
+)
 from connector.cli.context import Given
 
 app = typer.Typer(
@@ -40,5 +53,6 @@ app.add_typer(documents.app, name="documents")
 app.add_typer(messages.app, name="messages")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(audit.app, name="audit")
+app.add_typer(signature.app, name="signature")
 app.add_typer(db.app, name="db")
 app.add_typer(simulator.app, name="simulator")

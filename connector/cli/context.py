@@ -89,6 +89,13 @@ def parse_verdict(text: str) -> str:
     return _one_of(Verdict, text)
 
 
+def parse_suite(text: str) -> str:
+    """A signature suite of the command line."""
+    from connector.signing.suites import SUITES
+
+    return _one_of(SUITES, text)
+
+
 def parse_event(text: str) -> str:
     """An event of the audit log, as the command line names it."""
     from connector.audit.events import Event

@@ -35,31 +35,38 @@ class Certificate:
     @classmethod
     def of(cls, der: bytes) -> Certificate:
         """Read DER. Raises `ValueError`."""
-        found = x509.load_der_x509_certificate(der)
-        return cls(
-            der=der,
-            key_id=hashlib.sha256(der).hexdigest(),
-            serial_number=found.serial_number,
-            subject=found.subject.rfc4514_string(),
-            issuer=found.issuer.rfc4514_string(),
-            valid_from=found.not_valid_before_utc,
-            valid_until=found.not_valid_after_utc,
-        )
+        try:
+            found = x509.load_der_x509_certificate(der)
+            return cls(
+                der=der,
+                key_id=hashlib.sha256(der).hexdigest(),
+                serial_number=found.serial_number,
+                subject=found.subject.rfc4514_string(),
+                issuer=found.issuer.rfc4514_string(),
+                valid_from=found.not_valid_before_utc,
+                valid_until=found.not_valid_after_utc,
+            )
+        except (x509.InvalidVersion, TypeError) as error:
+            raise ValueError(f"no certificate: {error}") from None
 
     def is_valid_at(self, moment: datetime) -> bool:
         """Whether it is within its validity then; moment: aware."""
         return self.valid_from <= moment <= self.valid_until
 
 
+def certificates_in(pem: bytes) -> tuple[Certificate, ...]:
+    """Every certificate in PEM, at least one. Raises `ValueError`."""
+    return tuple(Certificate.of(one.public_bytes(Encoding.DER)) for one in x509.load_pem_x509_certificates(pem))
+
+
 def read_certificates(path: Path) -> tuple[Certificate, ...]:
     """Every certificate in a PEM file, at least one. Raises `SigningError`."""
     try:
-        found = x509.load_pem_x509_certificates(path.read_bytes())
+        return certificates_in(path.read_bytes())
     except OSError as error:
         raise unusable(f"{path}: {error.strerror}", "name a file that this user can read") from None
     except ValueError:
         raise unusable(f"{path} holds no X.509 certificate in PEM", "name a file with a certificate") from None
-    return tuple(Certificate.of(one.public_bytes(Encoding.DER)) for one in found)
 
 
 def key_name_of(serial_number: int) -> str:

@@ -95,7 +95,7 @@ class _ByCryptography:
         """See `Scheme`."""
         try:
             return self._fitting(x509.load_der_x509_certificate(certificate).public_key())
-        except (ValueError, UnsupportedAlgorithm, WrongKey):
+        except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm, WrongKey):
             return None
 
     def _fitting(self, key: object) -> object:

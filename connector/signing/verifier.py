@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from base64 import b64decode
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -24,12 +23,11 @@ from itertools import zip_longest
 from lxml import etree
 
 from connector.errors import SignatureInvalid
-from connector.messages.namespaces import DS, tag
+from connector.messages.namespaces import DS
 from connector.messages.parser import Element, parse
 from connector.signing.canonical import canonical, require_plain
+from connector.signing.place import CERTIFICATE, NAMES, binary, cut_out, signatures_in
 from connector.signing.suites import SUITES, Suite
-
-_NAMES = {"ds": DS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,20 +56,21 @@ def verify(data: bytes, *, suites: Collection[str], fingerprints: Collection[str
     signature = _the_signature(root)
     suite = _suite_of(signature, suites)
     _require_outline(signature, suite)
-    certificate = _binary(signature, "ds:KeyInfo/ds:X509Data/ds:X509Certificate")
+    certificate = _binary(signature, CERTIFICATE)
     key_id = hashlib.sha256(certificate).hexdigest()
     if key_id not in fingerprints:
         raise _invalid(f"the certificate {key_id} is not one that is trusted here")
     _require_signature(signature, suite, certificate)
     digest = _binary(signature, "ds:SignedInfo/ds:Reference/ds:DigestValue")
-    content = _without(root, signature, suite)
+    cut_out(signature)
+    content = canonical(root, suite)
     if not hmac.compare_digest(suite.digest(content), digest):
         raise _invalid("the digest differs: the document was changed after it was signed")
     return VerifiedMessage(content=content, certificate=certificate, key_id=key_id, suite=suite.name)
 
 
 def _the_signature(root: Element) -> Element:
-    found = list(root.iter(tag(DS, "Signature")))
+    found = signatures_in(root)
     if len(found) != 1:
         raise _invalid(f"the document holds {len(found)} signatures instead of one")
     if found[0].getparent() is not root:
@@ -80,7 +79,7 @@ def _the_signature(root: Element) -> Element:
 
 
 def _suite_of(signature: Element, allowed: Collection[str]) -> Suite:
-    method = signature.find("ds:SignedInfo/ds:SignatureMethod", _NAMES)
+    method = signature.find("ds:SignedInfo/ds:SignatureMethod", NAMES)
     uri = None if method is None else method.get("Algorithm")
     for name in allowed:
         if SUITES[name].signature_method == uri:
@@ -130,29 +129,16 @@ def _require_signature(signature: Element, suite: Suite, certificate: bytes) -> 
     if key is None:
         raise _invalid(f"the certificate holds no key for {suite.name}")
     value = _binary(signature, "ds:SignatureValue")
-    signed_info = signature.find("ds:SignedInfo", _NAMES)
+    signed_info = signature.find("ds:SignedInfo", NAMES)
     assert signed_info is not None
     if not suite.scheme.verify(key, value, canonical(signed_info, suite)):
         raise _invalid("the signature value does not fit SignedInfo and the certificate")
 
 
-def _without(root: Element, signature: Element, suite: Suite) -> bytes:
-    """The canonical document without its signature; white space around the signature stays."""
-    around = signature.tail or ""
-    before = signature.getprevious()
-    if before is None:
-        root.text = (root.text or "") + around
-    else:
-        before.tail = (before.tail or "") + around
-    root.remove(signature)
-    return canonical(root, suite)
-
-
 def _binary(signature: Element, path: str) -> bytes:
-    """The Base64 content of an element that the outline demands; white space in it is allowed."""
-    text = signature.findtext(path, namespaces=_NAMES) or ""
+    """The Base64 content of an element that the outline demands."""
     try:
-        return b64decode("".join(text.split()), validate=True)
+        return binary(signature, path)
     except ValueError:
         raise _invalid(f"{path.rpartition(':')[2]} is not Base64") from None
 

@@ -371,6 +371,7 @@ def test_help_needs_no_configuration(connector: Run) -> None:
         "documents",
         "messages",
         "quarantine",
+        "signature",
         "status",
         "doctor",
         "simulator",

@@ -1,0 +1,177 @@
+"""``connector signature``: whether a signature verifies, and if not, why."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connector.cli.context import Given, JsonOption, parse_suite
+from connector.cli.output import print_json, print_lines, print_object
+from connector.cli.signature_output import (
+    certificate_object,
+    comparison_lines,
+    comparison_object,
+    explanation_lines,
+    explanation_object,
+    verdict_line,
+)
+from connector.errors import SignatureInvalid, UnreadableMessage, UsageError
+
+if TYPE_CHECKING:
+    from connector.signing.parts import Part
+
+_STDIN = Path("-")
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A signed message or DxpMsg; - is standard input.")]
+
+app = typer.Typer(help="Whether a signature verifies, and if not, why.", no_args_is_help=True)
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    file: FileArgument,
+    certificates: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--certificate",
+            metavar="FILE",
+            help="Trust only the certificates given (PEM); else those that the configuration names.",
+        ),
+    ] = None,
+    suites: Annotated[
+        list[str] | None,
+        typer.Option("--suite", parser=parse_suite, metavar="NAME", help="Allow this suite only, such as sm2-sm3."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether the strict verifier accepts a signature, and by which certificate; exit code 7 if not.
+
+    Without --certificate and without a configuration it can only tell whether the document agrees with the certificate
+    inside it, which proves nothing about who signed it.
+    """
+    from connector.signing.parts import parts
+    from connector.signing.suites import SUITES
+
+    data = _bytes_of(file)
+    trusted = _trusted(context, certificates or [])
+    try:
+        found = [_verdict(part, trusted, suites or list(SUITES)) for part in parts(data)]
+    except UnreadableMessage as error:
+        found = [_refused("file", error.cause)]
+    if as_json:
+        print_json("documents", found)
+    else:
+        print_lines(verdict_line(one) for one in found)
+    if any(one["verdict"] == "refused" for one in found):
+        raise typer.Exit(SignatureInvalid.exit_code)
+
+
+@app.command()
+def explain(
+    file: FileArgument,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against",
+            metavar="OTHER",
+            help="Show the first byte that differs in OTHER: signed, unsigned, SignedInfo.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is signed, which figures fit and which do not, and what usually causes that.
+
+    The only certificate used is the one inside the document. Exit code 7 if the signature is bad.
+    """
+    from connector.signing.difference import compare
+    from connector.signing.explain import explain as look_into
+
+    if file == against == _STDIN:
+        raise UsageError("FILE and --against are both -", remedy="give one of them as a file")
+    data = _bytes_of(file)
+    other = None if against is None else _bytes_of(against)
+    try:
+        now = datetime.now(UTC)
+        found = look_into(data, now=now)
+        compared = None if other is None else compare(data, other)
+    except UnreadableMessage as error:
+        raise SignatureInvalid(error.cause, effect="there is nothing to explain", remedy=error.remedy) from None
+    is_good = not any(one.fault for one in found)
+    if as_json:
+        body: dict[str, object] = {"good": is_good, "documents": [explanation_object(one, now=now) for one in found]}
+        print_object(body | ({} if compared is None else {"against": comparison_object(compared)}))
+    else:
+        for one in found:
+            print_lines(explanation_lines(one))
+        if compared is not None:
+            print_lines(comparison_lines(compared))
+    if not is_good:
+        raise typer.Exit(SignatureInvalid.exit_code)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """What a file holds, or standard input."""
+    if path == _STDIN:
+        return sys.stdin.buffer.read()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", remedy="name a file that this user can read") from None
+
+
+def _trusted(context: typer.Context, given: list[Path]) -> Callable[[Part], Collection[str]] | None:
+    """Fingerprints that may have signed a document; None where there is nothing to trust.
+
+    Those of the certificates given, or else of the configuration: our keys for messages, customs' for envelopes.
+    """
+    from connector.signing.certificates import certificates_in, read_certificates
+    from connector.signing.keyfiles import load_key
+
+    if given:
+        try:
+            named = {one.key_id for path in given for one in certificates_in(_bytes_of(path))}
+        except ValueError:
+            raise UsageError("--certificate names a file without a certificate in PEM") from None
+        return lambda _: named
+    asked: Given = context.obj
+    if asked.config_path is None:
+        return None
+    settings = asked.settings()
+    customs = {one.key_id for path in settings.customs.receipt_certificate_files for one in read_certificates(path)}
+    signers = {
+        # PKCS#12 holds its certificate under the pass phrase of the key.
+        (read_certificates(one.certificate_file)[0] if one.certificate_file else load_key(one).certificate).key_id
+        for one in settings.signing.values()
+    }
+    return lambda part: customs if part.name == "envelope" else signers
+
+
+def _verdict(part: Part, trusted: Callable[[Part], Collection[str]] | None, suites: list[str]) -> Mapping[str, object]:
+    """What the strict verifier says of one document."""
+    from connector.messages.parser import parse
+    from connector.signing.certificates import Certificate
+    from connector.signing.place import fingerprint_inside
+    from connector.signing.verifier import verify as check
+
+    fingerprints = {fingerprint_inside(parse(part.data))} if trusted is None else trusted(part)
+    try:
+        verified = check(part.data, suites=suites, fingerprints=fingerprints)
+    except SignatureInvalid as error:
+        return _refused(part.name, error.cause)
+    certificate = Certificate.of(verified.certificate)
+    return {
+        "document": part.name,
+        "verdict": "consistent" if trusted is None else "verified",
+        "reason": "",
+        "suite": verified.suite,
+        "certificate": certificate_object(certificate, now=datetime.now(UTC)),
+    }
+
+
+def _refused(name: str, reason: str) -> Mapping[str, object]:
+    return {"document": name, "verdict": "refused", "reason": reason}
