@@ -189,3 +189,38 @@ def test_run_once_ends_as_interrupted_when_ctrl_c_is_pressed(
         process.kill()
         process.wait()
     assert states(hanging, query) == {"in_doubt", "pending"}
+
+
+def test_configuration_is_read_again_at_sighup_and_kept_receipts_are_applied_then(
+    busy: Path, daemon: Daemon, office: Office, edit: Edit, query: Query
+) -> None:
+    config = busy / "connector.toml"
+    edit(config, "certs/office.crt.pem", "certs/ca.crt.pem")  # the wrong certificate: nothing of the office counts
+    unread = "SELECT count(*) FROM receipt_envelope WHERE problem LIKE 'its signature does not count%'"
+    unanswered = "SELECT count(*) FROM document WHERE customs_status NOT IN ('released', 'finished')"
+    with office(busy), daemon(busy) as process:
+        until(lambda: query(busy / "connector.db", unread)[0][0] >= 2)
+        assert "receipts cannot be read: `connector audit list --event receipt_unreadable`" in said(busy)
+
+        sound = config.read_text("utf-8")
+        config.write_text(sound.replace("settle_seconds = 5", "settle_seconds = 0"), "utf-8")
+        process.send_signal(signal.SIGHUP)
+        until(lambda: "what was in use stays in use" in said(busy))
+        assert "customs.settle_seconds" in said(busy)
+
+        config.write_text(sound.replace("sqlite:///connector.db", "sqlite:///another.db"), "utf-8")
+        process.send_signal(signal.SIGHUP)
+        until(lambda: said(busy).count("what was in use stays in use") == 2)
+
+        config.write_text(sound.replace("certs/ca.crt.pem", "certs/office.crt.pem"), "utf-8")
+        process.send_signal(signal.SIGHUP)
+        until(lambda: "what is in use has changed" in said(busy))
+        until(lambda: query(busy / "connector.db", unanswered) == [(0,)])
+        assert query(busy / "connector.db", unread) == [(0,)]
+        process.send_signal(signal.SIGHUP)
+        until(lambda: "nothing changed" in said(busy))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+    told = query(busy / "connector.db", "SELECT count(*) FROM audit_entry WHERE event = 'activated'")
+    assert told == [(2,)]
+    assert "Traceback" not in said(busy)

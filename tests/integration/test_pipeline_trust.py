@@ -165,7 +165,7 @@ def test_new_key_takes_over_while_messages_of_the_old_one_are_still_accepted(
     with connector.database.read() as connection:
         signed = entries(connection, EntryFilter(event="signed"))
         assert set(queries.count_messages(connection)) == {"delivered"}
-    first, second, *later = [one.detail["key_id"] for one in signed]
+    first, second, *later = [str(one.detail["key_id"]) for one in signed]
     assert first == second == old.certificate.key_id
     assert set(later) == {new.certificate.key_id}
 
