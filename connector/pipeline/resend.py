@@ -40,7 +40,7 @@ from connector.outbox.retry import IDENTICAL_REFUSALS
 from connector.pipeline.entries import status_changed
 from connector.pipeline.packing import new_message, signed_entry
 from connector.pipeline.wiring import Connector
-from connector.receipts import ledger
+from connector.receipts import ledger, matching
 from connector.receipts.queries import answered_in, is_format_checked
 from connector.sources import inbox
 from connector.storage.database import lock
@@ -245,7 +245,7 @@ def _carry_out(connector: Connector, plan: Plan, reason: str, actor: str) -> Pla
         queue.add(transaction, singles, now=now)
         entries = [_entry(plan, reason), *[signed_entry(single) for single in singles]]
         # What a format check said of a message counts no more once its documents go again.
-        changes = ledger.refold(transaction, ledger.owners_in(transaction, plan.id))
+        changes = ledger.refold(transaction, matching.owners_in(transaction, plan.id))
         entries += [status_changed(change) for change in changes]
         log.append(transaction, entries, actor=actor, time=now)
     return plan

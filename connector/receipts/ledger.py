@@ -1,7 +1,6 @@
 """Receipts as they came: envelopes kept raw, each return record applied once, to the revision it belongs to.
 
-A record belongs to the revision whose guid it echoes, else to the newest revision of its key that may have arrived
-before it was said, by customs' clock, which may differ from ours. One that matches nothing is kept and shown.
+Whose a record is, `matching` decides. One that matches nothing is kept and shown.
 """
 
 from __future__ import annotations
@@ -9,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from connector.messages.deliveries import DeliveryState
 from connector.messages.receipts import CustomsStatus, Receipt
 from connector.receipts.fold import Said, Standing, fold
+from connector.receipts.matching import Owner, match_all
 from connector.storage.limits import portions
-from connector.storage.outbox import ATTEMPTS, DOCUMENTS, MESSAGE_DOCUMENTS, MESSAGES, SURELY_NOT_HELD
+from connector.storage.outbox import DOCUMENTS, MESSAGE_DOCUMENTS, MESSAGES
 from connector.storage.receipts import RECEIPT_CURSORS, RECEIPT_ENVELOPES, RECEIPTS
 
 
@@ -32,17 +31,6 @@ class FetchedEnvelope:
     """SHA-256 fingerprint of the certificate that vouches for it; empty when nobody does."""
     problem: str = ""
     """What could not be read, and why; empty when all could."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
-    """The revision a receipt belongs to."""
-
-    guid: str
-    type: str
-    business_key: str
-    waybill: str
-    export_list: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +125,7 @@ def _apply(transaction: Connection, endpoint: str, fresh: Sequence[FetchedEnvelo
             found.setdefault(receipt.digest, (receipt, envelope))
     for digest in _known_receipts(transaction, list(found)):
         del found[digest]
-    matches = _match(transaction, [receipt for receipt, _ in found.values()])
+    matches = match_all(transaction, [receipt for receipt, _ in found.values()])
     taken = [
         Taken(
             receipt=receipt,
@@ -185,17 +173,6 @@ def refold(transaction: Connection, owners: Iterable[Owner]) -> list[StatusChang
     return changes
 
 
-def owners_in(connection: Connection, message_id: str) -> tuple[Owner, ...]:
-    """The revisions a message carries, in order."""
-    query = (
-        _owner_query()
-        .join(MESSAGE_DOCUMENTS, MESSAGE_DOCUMENTS.c.guid == DOCUMENTS.c.guid)
-        .where(MESSAGE_DOCUMENTS.c.message_id == message_id)
-        .order_by(MESSAGE_DOCUMENTS.c.position)
-    )
-    return tuple(_owner(row) for row in connection.execute(query))
-
-
 def _known_envelopes(connection: Connection, endpoint: str, sequences: list[int]) -> set[int]:
     table = RECEIPT_ENVELOPES.c
     query = select(table.sequence).where(table.endpoint == endpoint, table.sequence.in_(sequences))
@@ -208,76 +185,6 @@ def _known_receipts(connection: Connection, digests: list[str]) -> list[str]:
         query = select(RECEIPTS.c.digest).where(RECEIPTS.c.digest.in_(some))
         known += connection.execute(query).scalars()
     return known
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Match:
-    owners: tuple[Owner, ...]
-    is_proof: bool
-
-
-def _match(connection: Connection, receipts: Sequence[Receipt]) -> dict[str, _Match]:
-    """Owners by receipt digest."""
-    by_guid = _owners(connection, DOCUMENTS.c.guid, [receipt.guid for receipt in receipts if receipt.answers])
-    left = [receipt for receipt in receipts if receipt.answers and receipt.guid not in by_guid]
-    by_key = _owners_by_key(connection, {receipt.business_key for receipt in left})
-    matches: dict[str, _Match] = {}
-    for receipt in receipts:
-        if receipt.message_id is not None:
-            match = _Match(owners=owners_in(connection, receipt.message_id), is_proof=True)
-        elif receipt.guid in by_guid:
-            match = _Match(owners=(by_guid[receipt.guid],), is_proof=True)
-        else:
-            sent = by_key.get((receipt.answers, receipt.business_key), [])
-            before = [owner for sent_at, owner in sent if sent_at <= receipt.time] or [owner for _, owner in sent[:1]]
-            match = _Match(owners=tuple(before[-1:]), is_proof=len(sent) == 1)
-        matches[receipt.digest] = match
-    return matches
-
-
-def _owners(connection: Connection, column: Any, values: list[str]) -> dict[str, Owner]:
-    found: dict[str, Owner] = {}
-    for some in portions(values):
-        for row in connection.execute(_owner_query().where(column.in_(some))):
-            found[row.guid] = _owner(row)
-    return found
-
-
-def _owners_by_key(connection: Connection, keys: set[str]) -> dict[tuple[str, str], list[tuple[datetime, Owner]]]:
-    """All revisions that may have arrived by (type, key), oldest first, each with the time it was first sent."""
-    found: dict[tuple[str, str], list[tuple[datetime, Owner]]] = {}
-    for some in portions(sorted(keys)):
-        query = (
-            _owner_query()
-            .add_columns(func.min(ATTEMPTS.c.started_at).label("sent_at"))
-            .join(MESSAGE_DOCUMENTS, MESSAGE_DOCUMENTS.c.guid == DOCUMENTS.c.guid)
-            .join(ATTEMPTS, ATTEMPTS.c.message_id == MESSAGE_DOCUMENTS.c.message_id)
-            .where(
-                DOCUMENTS.c.business_key.in_(some),
-                ATTEMPTS.c.kind == "send",
-                ATTEMPTS.c.outcome.not_in(SURELY_NOT_HELD),
-            )
-            .group_by(DOCUMENTS.c.guid)
-            .order_by(DOCUMENTS.c.revision)
-        )
-        for row in connection.execute(query):
-            found.setdefault((row.type, row.business_key), []).append((row.sent_at, _owner(row)))
-    return found
-
-
-def _owner_query() -> Any:
-    table = DOCUMENTS.c
-    return select(table.guid, table.type, table.business_key, table.waybill, table.export_list)
-
-
-def _owner(row: Any) -> Owner:
-    return Owner(
-        guid=row.guid,
-        type=row.type,
-        business_key=row.business_key,
-        waybill=row.waybill,
-        export_list=row.export_list,
-    )
 
 
 def _said(connection: Connection, guids: Sequence[str]) -> dict[str, list[Said]]:

@@ -19,7 +19,7 @@ from connector.outbox.queries import DocumentView, Filter, MessageView
 from connector.pipeline.cycle import collect_and_prepare
 from connector.pipeline.resend import Action, Plan, carry_out, plan_documents, plan_messages
 from connector.pipeline.wiring import Connector
-from connector.receipts import ledger
+from connector.receipts import ledger, matching
 from connector.receipts.ledger import FetchedEnvelope
 from connector.storage.outbox import DOCUMENTS, MESSAGES
 
@@ -77,7 +77,7 @@ def format_check(connector: Connector) -> None:
     with connector.database.write(Deed.PREPARE) as transaction:
         now = connector.clock(transaction)
         ledger.take(transaction, connector.endpoint, [envelope], now=now)
-        ledger.refold(transaction, ledger.owners_in(transaction, refused))
+        ledger.refold(transaction, matching.owners_in(transaction, refused))
 
 
 def correct_first_row(connector: Connector, folder: Path) -> None:

@@ -16,7 +16,7 @@ from connector.messages.documents import Document
 from connector.messages.receipts import CustomsStatus, Receipt
 from connector.outbox import queries, queue, turns
 from connector.outbox.delivery import Step
-from connector.receipts import ledger
+from connector.receipts import ledger, matching
 from connector.receipts import queries as receipt_queries
 from connector.receipts.ledger import FetchedEnvelope, StatusChange, Taken
 from connector.storage.database import Database
@@ -148,15 +148,15 @@ def test_format_check_counts_no_more_when_its_message_goes_again(database: Datab
     take(database, (1, [refusal("a", "m")]))
     with database.write(Deed.PREPARE) as transaction:
         turns.refuse_by_receipt(transaction, MessageId("m"), "format check", now=NOW)
-        ledger.refold(transaction, ledger.owners_in(transaction, "m"))
+        ledger.refold(transaction, matching.owners_in(transaction, "m"))
         assert turns.requeue(transaction, MessageId("m"), info="resent", now=NOW)
-        ledger.refold(transaction, ledger.owners_in(transaction, "m"))
+        ledger.refold(transaction, matching.owners_in(transaction, "m"))
     assert {view(database, document).customs_status for document in made} == {"none"}
 
 
-def _all_owners(made: list[Document]) -> list[ledger.Owner]:
+def _all_owners(made: list[Document]) -> list[matching.Owner]:
     return [
-        ledger.Owner(guid=one.guid, type=one.type, business_key=one.business_key, waybill="", export_list="")
+        matching.Owner(guid=one.guid, type=one.type, business_key=one.business_key, waybill="", export_list="")
         for one in made
     ]
 
