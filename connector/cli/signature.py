@@ -23,7 +23,8 @@ from connector.cli.signature_output import (
 from connector.errors import SignatureInvalid, UnreadableMessage, UsageError
 
 if TYPE_CHECKING:
-    from connector.signing.parts import Part
+    from connector.signing.certificates import Certificate
+    from connector.signing.explanation.parts import Part
 
 _STDIN = Path("-")
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A signed message or DxpMsg; - is standard input.")]
@@ -54,7 +55,7 @@ def verify(
     Without --certificate and without a configuration it can only tell whether the document agrees with the certificate
     inside it, which proves nothing about who signed it.
     """
-    from connector.signing.parts import parts
+    from connector.signing.explanation.parts import parts
     from connector.signing.suites import SUITES
 
     data = _bytes_of(file)
@@ -82,14 +83,18 @@ def explain(
             help="Show the first byte that differs in OTHER: signed, unsigned, SignedInfo.",
         ),
     ] = None,
+    authorities: Annotated[
+        list[Path] | None,
+        typer.Option("--ca", metavar="FILE", help="Certificates of issuers (PEM): show the chain through them."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what is signed, which figures fit and which do not, and what usually causes that.
 
     The only certificate used is the one inside the document. Exit code 7 if the signature is bad.
     """
-    from connector.signing.difference import compare
-    from connector.signing.explain import explain as look_into
+    from connector.signing.explanation.difference import compare
+    from connector.signing.explanation.explain import explain as look_into
 
     if file == against == _STDIN:
         raise UsageError("FILE and --against are both -", remedy="give one of them as a file")
@@ -102,12 +107,14 @@ def explain(
     except UnreadableMessage as error:
         raise SignatureInvalid(error.cause, effect="there is nothing to explain", remedy=error.remedy) from None
     is_good = not any(one.fault for one in found)
+    issuers = _certificates_of("--ca", authorities or [])
     if as_json:
-        body: dict[str, object] = {"good": is_good, "documents": [explanation_object(one, now=now) for one in found]}
+        documents = [explanation_object(one, issuers, now=now) for one in found]
+        body: dict[str, object] = {"good": is_good, "documents": documents}
         print_object(body | ({} if compared is None else {"against": comparison_object(compared)}))
     else:
         for one in found:
-            print_lines(explanation_lines(one))
+            print_lines(explanation_lines(one, issuers))
         if compared is not None:
             print_lines(comparison_lines(compared))
     if not is_good:
@@ -124,19 +131,25 @@ def _bytes_of(path: Path) -> bytes:
         raise UsageError(f"{path}: {error.strerror}", remedy="name a file that this user can read") from None
 
 
+def _certificates_of(option: str, paths: list[Path]) -> list[Certificate]:
+    from connector.signing.certificates import certificates_in
+
+    try:
+        return [one for path in paths for one in certificates_in(_bytes_of(path))]
+    except ValueError:
+        raise UsageError(f"{option} names a file without a certificate in PEM") from None
+
+
 def _trusted(context: typer.Context, given: list[Path]) -> Callable[[Part], Collection[str]] | None:
     """Fingerprints that may have signed a document; None where there is nothing to trust.
 
     Those of the certificates given, or else of the configuration: our keys for messages, customs' for envelopes.
     """
-    from connector.signing.certificates import certificates_in, read_certificates
+    from connector.signing.certificates import read_certificates
     from connector.signing.keyfiles import load_key
 
     if given:
-        try:
-            named = {one.key_id for path in given for one in certificates_in(_bytes_of(path))}
-        except ValueError:
-            raise UsageError("--certificate names a file without a certificate in PEM") from None
+        named = {one.key_id for one in _certificates_of("--certificate", given)}
         return lambda _: named
     asked: Given = context.obj
     if asked.config_path is None:

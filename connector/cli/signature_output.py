@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,10 @@ from connector.cli.output import local, shown
 
 if TYPE_CHECKING:
     from connector.signing.certificates import Certificate
-    from connector.signing.difference import Comparison, Difference
-    from connector.signing.explain import Explanation
-    from connector.signing.reading import Reading
+    from connector.signing.chain import Link
+    from connector.signing.explanation.difference import Comparison, Difference
+    from connector.signing.explanation.explain import Explanation
+    from connector.signing.explanation.reading import Reading
 
 _EVENED_OUT = (
     "the files differ only in what canonicalization evens out, such as the order of attributes, quotes, "
@@ -51,7 +52,7 @@ def certificate_object(certificate: Certificate, *, now: datetime) -> dict[str, 
     }
 
 
-def explanation_object(explanation: Explanation, *, now: datetime) -> dict[str, object]:
+def explanation_object(explanation: Explanation, issuers: Sequence[Certificate], *, now: datetime) -> dict[str, object]:
     """An explanation for programs."""
     reading = explanation.reading
     return {
@@ -60,6 +61,13 @@ def explanation_object(explanation: Explanation, *, now: datetime) -> dict[str, 
         "signatures": explanation.signatures,
         "fault": explanation.fault,
         "signature": None if reading is None else _reading_object(reading, explanation.key_name_due, now),
+        "chain": [
+            {
+                "certificate": certificate_object(link.certificate, now=now),
+                "issuer": None if link.issuer is None else link.issuer.key_id,
+            }
+            for link in _chain(explanation, issuers)
+        ],
         "notes": [asdict(note) for note in explanation.notes],
     }
 
@@ -89,14 +97,33 @@ def _reading_object(reading: Reading, key_name_due: str, now: datetime) -> dict[
     }
 
 
-def explanation_lines(explanation: Explanation) -> Iterator[str]:
+def explanation_lines(explanation: Explanation, issuers: Sequence[Certificate]) -> Iterator[str]:
     """An explanation for people."""
     yield f"{explanation.name:<14} {shown(explanation.root)}, signatures: {explanation.signatures}"
     yield f"verdict        {shown(f'bad: {explanation.fault}' if explanation.fault else 'good, in itself')}"
     if explanation.reading is not None:
         yield from _reading_lines(explanation.reading, explanation.key_name_due)
+    for link in _chain(explanation, issuers):
+        yield f"chain          {_link_words(link)}"
     for note in explanation.notes:
         yield f"{note.weight + ':':<14} {shown(note.text)}"
+
+
+def _chain(explanation: Explanation, issuers: Sequence[Certificate]) -> Iterator[Link]:
+    """Nothing where no issuers are given to look among."""
+    from connector.signing.chain import chain
+
+    certificate = explanation.reading.certificate if explanation.reading else None
+    return chain(certificate, issuers) if certificate and issuers else iter(())
+
+
+def _link_words(link: Link) -> str:
+    if link.issuer is None:
+        return f"ends: no certificate given signed that of {shown(link.certificate.subject)}"
+    if link.is_root:
+        return f"ends: {shown(link.certificate.subject)} signed its own certificate"
+    validity = f"valid {local(link.issuer.valid_from)} to {local(link.issuer.valid_until)}"
+    return f"{shown(link.certificate.subject)} is signed by {shown(link.issuer.subject)}, {validity}"
 
 
 def _reading_lines(reading: Reading, key_name_due: str) -> Iterator[str]:

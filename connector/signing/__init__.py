@@ -13,11 +13,9 @@
 ``envelopes``             signed envelopes: how they are signed and opened
 ``place``                 where a signature stands, and the document without it
 ``verifier``              a signed message -> the bytes that were signed, or the reason for refusing it
-``explain``               a file -> what its signatures state and why they do not fit, for a person
-``parts``                 the signed documents of a file: a message, an envelope, what is in it
-``reading``               what a signature states, and what comes out when it is computed again
-``causes``, ``undo``      why it does not fit: what tools commonly do, undone until it does
-``notes``                 what a person is told of it
-``difference``            where two documents differ in the bytes that are signed
+``explanation``           why a signature does not verify, for a person
+``chain``                 who issued a certificate, for a person
+``tokens``                a key on a PKCS#11 token; ``token_session`` and ``token_errors`` are its parts
+``expiry``, ``watched``   which certificates end soon
 ========================  =============================================================================
 """

@@ -30,6 +30,8 @@ _SPKI = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d034200")
 """SubjectPublicKeyInfo (RFC 5480) of a key on curve 1.2.156.10197.1.301, up to the point."""
 _LIBRARIES = ("libcrypto.so.3", "libcrypto.3.dylib")
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+    "ASN1_OCTET_STRING_new": (c_void_p, []),
+    "ASN1_OCTET_STRING_set": (c_int, [c_void_p, c_char_p, c_int]),
     "BIO_new_mem_buf": (c_void_p, [c_char_p, c_int]),
     "BIO_new": (c_void_p, [c_void_p]),
     "BIO_s_mem": (c_void_p, []),
@@ -59,6 +61,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "PKCS12_parse": (c_int, [c_void_p, c_char_p, c_void_p, c_void_p, c_void_p]),
     "X509_free": (None, [c_void_p]),
     "X509_get_pubkey": (c_void_p, [c_void_p]),
+    "X509_set0_distinguishing_id": (None, [c_void_p, c_void_p]),
+    "X509_verify": (c_int, [c_void_p, c_void_p]),
     "d2i_PKCS12": (c_void_p, [c_void_p, c_void_p, c_long]),
     "d2i_PUBKEY": (c_void_p, [c_void_p, c_void_p, c_long]),
     "d2i_X509": (c_void_p, [c_void_p, c_void_p, c_long]),
@@ -169,6 +173,23 @@ class Sm2PrivateKey:
         buffer = ctypes.create_string_buffer(8192)
         length = library.BIO_read(target.pointer, buffer, len(buffer))
         return buffer.raw[:length]
+
+
+def is_issued_by(certificate: bytes, issuer: bytes) -> bool:
+    """Whether the key of one certificate, RSA, ECDSA or SM2, signed the other; both DER."""
+    library = _libcrypto()
+    try:
+        issued, by = (_read_der("d2i_X509", one, "X509_free") for one in (certificate, issuer))
+        key = _Handle(library.X509_get_pubkey(by.pointer), "EVP_PKEY_free")
+    except NotAnSm2Key:
+        return False
+    if library.EVP_PKEY_is_a(key.pointer, b"SM2"):
+        user_id = library.ASN1_OCTET_STRING_new()
+        _require(library.ASN1_OCTET_STRING_set(user_id, USER_ID, len(USER_ID)))
+        library.X509_set0_distinguishing_id(issued.pointer, user_id)  # which frees it from now on
+    is_signed: int = library.X509_verify(issued.pointer, key.pointer)
+    library.ERR_clear_error()
+    return is_signed == 1
 
 
 class _Handle:

@@ -127,6 +127,21 @@ def test_explain_shows_the_figures_of_a_good_message(
     assert document["notes"] == []
 
 
+def test_explain_shows_the_chain_through_the_issuers_that_are_given(
+    played: Path, connector: Run, read: Read, file: Path
+) -> None:
+    shown = connector(played, "signature", "explain", str(file), "--ca", str(played / "certs/ca.crt.pem")).stdout
+    assert "is signed by CN=Development CA" in shown
+    assert "signed its own certificate" in shown
+    other = str(played / "certs/office.crt.pem")
+    assert (
+        "ends: no certificate given signed"
+        in connector(played, "signature", "explain", str(file), "--ca", other).stdout
+    )
+    (document,) = read(played, "signature", "explain", str(file), "--ca", other)["documents"]
+    assert [link["issuer"] for link in document["chain"]] == [None]
+
+
 def test_explain_names_the_causes_when_a_message_was_changed(connector: Run, broken: Path) -> None:
     told = connector(None, "signature", "explain", str(broken), code=7).stdout
     assert "verdict        bad: " in told

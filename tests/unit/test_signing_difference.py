@@ -14,7 +14,7 @@ from connector.errors import SignatureInvalid
 from connector.messages.envelope import Envelope, seal
 from connector.messages.namespaces import DS, XSI, tag
 from connector.messages.parser import Element, parse
-from connector.signing.difference import compare, first_difference
+from connector.signing.explanation.difference import compare, first_difference
 from connector.signing.keyfiles import FileKey
 from connector.signing.signer import Signer
 

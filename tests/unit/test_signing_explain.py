@@ -19,10 +19,10 @@ from connector.messages.envelope import Envelope, seal
 from connector.messages.namespaces import DS, XSI, tag
 from connector.messages.parser import Element, parse
 from connector.signing.certificates import Certificate, read_certificates
-from connector.signing.explain import Explanation, explain
+from connector.signing.explanation.explain import Explanation, explain
+from connector.signing.explanation.notes import Topic, Weight
+from connector.signing.explanation.reading import OTHER_SM2, Reading
 from connector.signing.keyfiles import FileKey
-from connector.signing.notes import Topic, Weight
-from connector.signing.reading import OTHER_SM2, Reading
 from connector.signing.signer import Signer
 from connector.signing.suites import SUITES
 

@@ -14,9 +14,9 @@ from connector.errors import SignatureInvalid
 from connector.messages.namespaces import DS, tag
 from connector.messages.parser import parse
 from connector.signing.canonical import canonical
-from connector.signing.parts import parts
+from connector.signing.explanation.parts import parts
+from connector.signing.explanation.reading import read
 from connector.signing.place import signatures_in
-from connector.signing.reading import read
 from connector.signing.suites import SUITES, Suite
 
 _CONTEXT = 40

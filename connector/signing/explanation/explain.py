@@ -21,12 +21,12 @@ from lxml import etree
 from connector.errors import SignatureInvalid, SigningError
 from connector.messages.namespaces import CEB, XSI
 from connector.messages.parser import Element, local_name, parse
-from connector.signing.causes import causes
 from connector.signing.certificates import key_name_of
-from connector.signing.notes import Note, Topic, Weight
-from connector.signing.parts import Part, parts
+from connector.signing.explanation.causes import causes
+from connector.signing.explanation.notes import Note, Topic, Weight
+from connector.signing.explanation.parts import Part, parts
+from connector.signing.explanation.reading import OTHER_SM2, Reading, read
 from connector.signing.place import fingerprint_inside, signatures_in
-from connector.signing.reading import OTHER_SM2, Reading, read
 from connector.signing.suites import SUITES
 from connector.signing.verifier import verify
 

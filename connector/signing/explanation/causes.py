@@ -20,12 +20,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from connector.errors import SignatureInvalid
 from connector.messages.parser import Element, parse
 from connector.signing.canonical import canonical
-from connector.signing.notes import Note, Topic, Weight
+from connector.signing.explanation.notes import Note, Topic, Weight
+from connector.signing.explanation.reading import HASHES, Reading, digest, read
+from connector.signing.explanation.undo import undone
 from connector.signing.place import NAMES, signatures_in
-from connector.signing.reading import HASHES, Reading, digest, read
 from connector.signing.schemes import RsaPkcs1v15
 from connector.signing.suites import EXCLUSIVE, INCLUSIVE
-from connector.signing.undo import undone
 
 _HALF = 32
 _SIGNATURE = re.compile(rb"<((?:[\w.-]+:)?Signature)[\s>].*</\1\s*>", re.DOTALL)

@@ -18,7 +18,7 @@ from lxml import etree
 from connector.errors import UnreadableMessage
 from connector.messages.namespaces import DS, XSI
 from connector.messages.parser import Element, parse
-from connector.signing.notes import Topic
+from connector.signing.explanation.notes import Topic
 from connector.signing.place import signatures_in
 
 _OFTEN_DROPPED = {"xsi": XSI, "ds": DS}
