@@ -80,7 +80,7 @@ def test_secrets_are_not_in_the_list_of_processes_nor_in_what_a_crash_leaves(
     while "running" not in log.read_text("utf-8"):
         assert time.monotonic() < end
         time.sleep(0.05)
-    shown = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    shown = Path(f"/proc/{process.pid}/cmdline").read_text("utf-8").replace("\0", " ")  # what `ps` shows to everybody
     assert "connector.toml run" in shown
     assert hits(shown) == []
     os.kill(process.pid, signal.SIGABRT)
