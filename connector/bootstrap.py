@@ -58,7 +58,7 @@ def build_connector(
     from connector.outbox.retry import RetryPolicy
     from connector.pipeline.wiring import Connector
     from connector.signing.certificates import read_certificates
-    from connector.signing.envelopes import EnvelopeOpener
+    from connector.signing.envelopes import EnvelopeOpener, trusted_certificates
     from connector.signing.keyring import KeyRing, RingKey
     from connector.transport.customs import SoapCustoms
 
@@ -73,9 +73,14 @@ def build_connector(
         collections=collections,
         keys=keys,
         open_envelope=EnvelopeOpener(
-            trusted=tuple(one for file in customs.receipt_certificate_files for one in read_certificates(file)),
+            trusted=trusted_certificates(customs.receipt_certificate_files),
             is_required=customs.require_signed_receipts,
         ),
+        tls_certificates={
+            role: [one.key_id for one in read_certificates(file)]
+            for role, file in (("ca", customs.ca_file), ("client", customs.client_certificate_file))
+            if file is not None
+        },
         customs=SoapCustoms(customs, settings.enterprise.dxp_id, watch=watch),
         submit_endpoint=customs.submit_url,
         endpoint=customs.receipts_url or customs.submit_url,

@@ -305,15 +305,20 @@ def _secrets(table: Mapping[str, Any], *place: str) -> Iterator[tuple[str, ...]]
 
 def secret(value: SecretStr | None, file: Path | None) -> str | None:
     """A secret from the environment, else from its file without the line end. Raises `ConfigurationError`."""
-    if value is not None:
-        return value.get_secret_value()
-    if file is None:
-        return None
     try:
-        return file.read_text("utf-8").rstrip("\r\n")
+        if value is not None:
+            value.get_secret_value().encode()
+            return value.get_secret_value()
+        return None if file is None else file.read_text("utf-8").rstrip("\r\n")
     except OSError as error:
         raise ConfigurationError(
             f"{file}: {error.strerror}", effect="nothing was started", remedy="make the file readable to this user only"
+        ) from None
+    except UnicodeError:  # its own words would show a part of the secret
+        raise ConfigurationError(
+            f"{file or 'a secret of the environment'} is not text in UTF-8",
+            effect="nothing was started",
+            remedy="write the pass phrase or password in UTF-8, and make sure that it is the right file",
         ) from None
 
 

@@ -142,8 +142,8 @@ class _Live:
     """What is in use; a tick that has begun goes on with what it began with."""
 
     connector: Connector
-    is_new: bool = True
-    """What could not be read with the configuration before has not been read again."""
+    read_again_by: Connector | None = None
+    """With what the kept receipts that could not be read were last read again."""
 
 
 def run(
@@ -152,7 +152,7 @@ def run(
     """Work until told to stop; returns when the work under way is finished.
 
     workers: how many messages are delivered at the same time; reload: what to work with after SIGHUP, in place of the
-    connector in use. Raises `ConnectorError` when what is new cannot be used.
+    connector in use; it may raise a `ConnectorError` when what is new cannot be used.
     """
     schedule, live = settings.schedule, _Live(connector)
     activate(connector)
@@ -192,8 +192,14 @@ def _reload(live: _Live, reload: Callable[[Connector], Connector]) -> None:
     except ConnectorError as error:
         log.error("what was in use stays in use: %s", error)  # noqa: TRY400 - the error says all there is to say
         return
-    live.connector, live.is_new = fresh, True
-    log.info("the configuration is read again; %s", "what is in use has changed" if has_changed else "nothing changed")
+    except Exception:
+        log.exception("what was in use stays in use: unexpected failure")
+        return
+    live.connector = fresh
+    log.info(
+        "the configuration is read again; %s",
+        "what is in use has changed" if has_changed else "no key, certificate, mapping, account or address has changed",
+    )
 
 
 def _collect(connector: Connector) -> _Tick:
@@ -217,10 +223,11 @@ def _deliver(connector: Connector) -> _Tick:
 def _receive(live: _Live) -> _Tick:
     failures: list[ConnectorError] = []
     received, connector = Received(), live.connector
-    if live.is_new:
-        live.is_new = read_again(connector).is_elsewhere
     try:
-        received = take_receipts(connector)
+        if live.read_again_by is not connector:
+            received = read_again(connector)
+            live.read_again_by = None if received.is_elsewhere else connector
+        received.add(take_receipts(connector))
     except CustomsUnreachable as error:
         failures.append(error)
     try:

@@ -11,7 +11,7 @@ import typer
 
 from connector.cli.context import JsonOption, settings_of
 from connector.cli.output import local, print_object, say
-from connector.errors import ConfigurationError, UsageError
+from connector.errors import ConfigurationError, SigningError, UsageError
 
 if TYPE_CHECKING:
     from connector.daemon import Stop
@@ -61,8 +61,9 @@ def run(
             run_daemon(connector, settings, stop, workers=workers, reload=lambda active: _reload(context, stop, active))
             raise typer.Exit(stop.exit_code)
         activate(connector)
-        read_again(connector)
+        again = read_again(connector)
         cycle = run_once(connector)
+        cycle.received.add(again)
     _tell(cycle)
     if as_json:
         print_object(_summary(cycle))
@@ -89,7 +90,19 @@ def _reload(context: typer.Context, stop: Stop, active: Connector) -> Connector:
             effect="nothing was changed",
             remedy="stop the daemon and start it again to change the database",
         )
+    _require_a_key(fresh, active)
     return replace(fresh, database=active.database, holder=active.holder)
+
+
+def _require_a_key(fresh: Connector, active: Connector) -> None:
+    """Raise `SigningError` where nothing could be signed any more, though now it can."""
+    with active.database.read() as connection:
+        now = active.clock(connection)
+    try:
+        active.keys.active(now)
+    except SigningError:
+        return  # it is no worse than before
+    fresh.keys.active(now)
 
 
 def _tell(cycle: Cycle) -> None:

@@ -56,12 +56,11 @@ def verify(
     inside it, which proves nothing about who signed it.
     """
     from connector.signing.explanation.parts import parts
-    from connector.signing.suites import SUITES
 
     data = _bytes_of(file)
     trusted = _trusted(context, certificates or [])
     try:
-        found = [_verdict(part, trusted, suites or list(SUITES)) for part in parts(data)]
+        found = [_verdict(part, trusted, suites or []) for part in parts(data)]
     except UnreadableMessage as error:
         found = [_refused("file", error.cause)]
     if as_json:
@@ -166,17 +165,24 @@ def _trusted(context: typer.Context, given: list[Path]) -> Callable[[Part], Coll
 
 def _verdict(part: Part, trusted: Callable[[Part], Collection[str]] | None, suites: list[str]) -> Mapping[str, object]:
     """What the strict verifier says of one document."""
+    from connector.messages.envelope import unseal
     from connector.messages.parser import parse
     from connector.signing.certificates import Certificate
+    from connector.signing.envelopes import SUITE
     from connector.signing.place import fingerprint_inside
+    from connector.signing.suites import OF_MESSAGES
     from connector.signing.verifier import verify as check
 
+    is_envelope = part.name == "envelope"
+    suites = suites or ([SUITE] if is_envelope else sorted(OF_MESSAGES))
     fingerprints = {fingerprint_inside(parse(part.data))} if trusted is None else trusted(part)
     try:
         verified = check(part.data, suites=suites, fingerprints=fingerprints)
     except SignatureInvalid as error:
         return _refused(part.name, error.cause)
     certificate = Certificate.of(verified.certificate)
+    if is_envelope and not certificate.is_valid_at(created := unseal(verified.content).created):
+        return _refused(part.name, f"the certificate {certificate.key_id} was not valid on {created}, when it signed")
     return {
         "document": part.name,
         "verdict": "consistent" if trusted is None else "verified",

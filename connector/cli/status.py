@@ -64,7 +64,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     found["certificates"] = [_certificate(one, now) for one in watched]
     found["warnings"] = [
         *([database.warning] if database.warning else []),
-        *_weak_suites(settings),
+        *_weak_trust(settings),
         *[f"{one.text}; {one.remedy}" for one in expiry_warnings(watched, now)],
         *[f"{error.cause}; {error.remedy}" for error in unreadable],
     ]
@@ -91,10 +91,12 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     print_lines(lines)
 
 
-def _weak_suites(settings: Settings) -> list[str]:
+def _weak_trust(settings: Settings) -> list[str]:
     from connector.signing.suites import SUITES
 
-    return [
+    customs = settings.customs
+    unsigned = ["receipts are applied without a signature: `connector doctor` says what protects them then"]
+    return (unsigned if customs.receipts_url and not customs.require_signed_receipts else []) + [
         f"[signing.{name}] signs with {key.suite}, which is weak: {weakness}"
         for name, key in settings.signing.items()
         if (weakness := SUITES[key.suite].weakness)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ssl
-import stat
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from connector.config import Settings
 from connector.doctor.findings import Finding, faults, ok, warning
 from connector.errors import ConfigurationError, ConnectorError
+from connector.signing.envelopes import trusted_certificates
 from connector.transport.reach import reach
 from connector.transport.tls import tls_context
 
@@ -29,9 +29,6 @@ def tls(settings: Settings) -> Iterator[Finding]:
         f"host name of customs are always verified, against {against}, and nothing switches that off; "
         f"{client or 'we show no certificate of our own'}{used}",
     )
-    key = customs.client_key_file or customs.client_certificate_file
-    if key and stat.S_IMODE(key.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
-        yield warning("TLS", f"{key} is readable by others, and holds a private key", f"chmod 600 {key}")
 
 
 def receipts(settings: Settings) -> Iterator[Finding]:
@@ -40,7 +37,7 @@ def receipts(settings: Settings) -> Iterator[Finding]:
     if customs.receipts_url is None:
         yield ok("receipts", "none are fetched: [customs] receipts_url is not set")
     elif customs.require_signed_receipts:
-        count = len(customs.receipt_certificate_files)
+        count = len(trusted_certificates(customs.receipt_certificate_files))
         yield ok(
             "receipts", f"only those that one of {count} certificates signed are applied; others are kept and shown"
         )

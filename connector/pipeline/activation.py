@@ -1,4 +1,4 @@
-"""activate: the log says which keys, certificates, mappings and addresses are in use, whenever they have changed."""
+"""activate: the log says which keys, certificates, mappings, accounts and addresses are in use, at every change."""
 
 from __future__ import annotations
 
@@ -42,4 +42,6 @@ def _in_use(connector: Connector) -> dict[str, object]:
             for mapping in collection.mappings
         },
         "addresses": [connector.submit_endpoint, connector.endpoint],
+        "accounts": {"sender": connector.transfer.dxp_id, "receiver": connector.receiver},
+        "tls": {role: list(key_ids) for role, key_ids in connector.tls_certificates.items()},
     }

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from connector.audit import log
 from connector.audit.events import Entry, Event
 from connector.deeds import Deed
-from connector.errors import SignatureInvalid, UnreadableMessage
+from connector.errors import CustomsUnreachable, SignatureInvalid, UnreadableMessage
 from connector.messages.records import rfc3339
 from connector.outbox import turns
 from connector.pipeline.calling import breaking
@@ -33,6 +33,9 @@ from connector.transport.interface import FetchedReceipt
 PAGE = 25
 """Envelopes fetched at once: with 100 receipts each, all with their longest texts, still fewer bytes than are read."""
 
+_MOST_LEAP = 1_000_000
+"""How far the sequence of an envelope that cannot be read may be above the one before."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Received:
@@ -47,7 +50,15 @@ class Received:
     unmatched: int = 0
     """Receipts that belong to nothing of ours."""
     is_elsewhere: bool = False
-    """Another process is at it; nothing was done here."""
+    """Another process is at it; nothing, or not all, was done here."""
+
+    def add(self, other: Received) -> None:
+        """Count what was taken besides."""
+        self.receipts += other.receipts
+        self.rejected += other.rejected
+        self.unreadable += other.unreadable
+        self.unmatched += other.unmatched
+        self.is_elsewhere |= other.is_elsewhere
 
 
 def take_receipts(connector: Connector) -> Received:
@@ -73,19 +84,40 @@ def _take_page(connector: Connector, lease: Lease, total: Received) -> bool:
     with breaking(connector, connector.endpoint):
         page = connector.customs.fetch_receipts(cursor, PAGE)
     envelopes = [_read(connector, fetched) for fetched in page.receipts]
+    _refuse_leaps(cursor, envelopes)
     if envelopes:
         _commit(connector, lease, envelopes, total)
     return page.more and bool(envelopes)
+
+
+def _refuse_leaps(cursor: int, envelopes: list[FetchedEnvelope]) -> None:
+    """Raise `CustomsUnreachable` where an envelope that nobody vouches for would carry the cursor far ahead.
+
+    Nobody signs the sequence: everything that customs has to say below it would never be asked for again.
+    """
+    for envelope in envelopes:
+        if envelope.problem and envelope.sequence > cursor + _MOST_LEAP:
+            raise CustomsUnreachable(
+                f"after receipt {cursor} the receipt service gives {envelope.sequence}, which cannot be read: "
+                f"{envelope.problem}",
+                effect="nothing of it was taken; it is asked again later",
+                remedy="check [customs] receipts_url, and ask its operator what is wrong with it",
+            )
+        cursor = envelope.sequence
 
 
 def _read(connector: Connector, fetched: FetchedReceipt) -> FetchedEnvelope:
     parsed, signed_by = Parsed(receipts=(), problems=()), ""
     try:
         opened = connector.open_envelope(fetched.envelope)
-        signed_by, receiver = opened.signed_by, opened.envelope.receiver
-        problem = "" if receiver == connector.transfer.dxp_id else f"it is addressed to {receiver}, not to us"
+        signed_by, envelope = opened.signed_by, opened.envelope
+        problem = ""
+        if envelope.receiver != connector.transfer.dxp_id:
+            problem = f"it is addressed to {envelope.receiver}, not to us"
+        elif envelope.sender != connector.receiver:
+            problem = f"it comes from {envelope.sender}, not from {connector.receiver}"
         if not problem:
-            parsed = read_receipts(opened.envelope.data)
+            parsed = read_receipts(envelope.data)
             problem = "; ".join(parsed.problems)
     except SignatureInvalid as error:
         problem = f"its signature does not count: {error.cause}"
@@ -106,13 +138,13 @@ def read_again(connector: Connector) -> Received:
     For the start, and for whenever the configuration has changed: what was not trusted or not understood then may be
     now. What still cannot be read is not told again.
     """
-    total, after = Received(), 0
+    total, after = Received(is_elsewhere=True), 0
     with held(connector, f"receipts {connector.endpoint}", connector.lease) as lease:
-        total.is_elsewhere = lease is None
         while lease is not None and not connector.is_stopping():
             with connector.database.read() as connection:
                 kept = ledger.unread(connection, connector.endpoint, after=after, at_most=PAGE)
             if not kept:
+                total.is_elsewhere = False
                 break
             after = kept[-1][0]
             envelopes = [_read(connector, FetchedReceipt(sequence=one[0], envelope=one[1])) for one in kept]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 
@@ -54,6 +54,8 @@ class Connector:
     """Whether customs can be asked about a message."""
     open_envelope: EnvelopeOpener
     """Opens what customs sends, if it is signed as it must be."""
+    tls_certificates: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Fingerprints of what vouches for customs (``ca``) and for us (``client``) on the wire, for the log."""
     transfer: Transfer
     receiver: str
     """DXP account that receives our messages."""

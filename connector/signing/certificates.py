@@ -56,7 +56,11 @@ class Certificate:
 
 def certificates_in(pem: bytes) -> tuple[Certificate, ...]:
     """Every certificate in PEM, at least one. Raises `ValueError`."""
-    return tuple(Certificate.of(one.public_bytes(Encoding.DER)) for one in x509.load_pem_x509_certificates(pem))
+    try:
+        found = x509.load_pem_x509_certificates(pem)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from None
+    return tuple(Certificate.of(one.public_bytes(Encoding.DER)) for one in found)
 
 
 def read_certificates(path: Path) -> tuple[Certificate, ...]:

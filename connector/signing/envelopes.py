@@ -10,14 +10,17 @@ inside only selects one of them. What is read afterwards are the bytes that were
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from connector.errors import SignatureInvalid
 from connector.messages.envelope import Envelope, unseal
 from connector.messages.namespaces import DS, tag
 from connector.messages.parser import parse, validate
-from connector.signing.certificates import Certificate
+from connector.signing.certificates import Certificate, read_certificates, unusable
 from connector.signing.signer import Signer
+from connector.signing.suites import SUITES
 from connector.signing.verifier import verify
 
 SUITE = "ecdsa-p256-sha256"
@@ -64,6 +67,20 @@ class EnvelopeOpener:
                 f"the certificate {verified.key_id} was not valid on {envelope.created}, when it signed"
             )
         return OpenedEnvelope(envelope=envelope, signed_by=verified.key_id)
+
+
+def trusted_certificates(files: Iterable[Path]) -> tuple[Certificate, ...]:
+    """Every certificate in these PEM files. Raises `SigningError`, also for one whose key cannot sign an envelope."""
+    found = tuple(one for file in files for one in read_certificates(file))
+    scheme = SUITES[SUITE].scheme
+    for one in found:
+        if scheme.public_key_of(one.der) is None:
+            raise unusable(
+                f"the certificate {one.subject} ({one.key_id}) holds no key that signs receipts: {SUITE} needs "
+                f"{scheme.needs}",
+                "name in receipt_certificate_files only those that customs signs receipts with, no authorities",
+            )
+    return found
 
 
 def sign_envelope(envelope: bytes, signer: Signer) -> bytes:

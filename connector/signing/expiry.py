@@ -88,16 +88,16 @@ def in_use(watched: Iterable[Watched], now: datetime) -> list[Watched]:
 
 def _warning(one: Watched, others: Sequence[Watched], now: datetime) -> list[ExpiryWarning]:
     certificate, use = one.certificate, one.use
+    stands_alone = not any(other.use == use and other.certificate.is_valid_at(now) for other in others)
     if now < certificate.valid_from:
         if use.needed_from is not None and certificate.valid_from <= use.needed_from:
             return []
         said = f"is not valid before {_time(certificate.valid_from)}"
-        stands_alone = not any(other.use == use and other.certificate.is_valid_at(now) for other in others)
         remedy = "check the clocks of this machine and of the database, or wait until then"
         return [_made(one, said, remedy, is_fault=stands_alone)]
     until = certificate.valid_until
     if now > until:
-        return [_made(one, f"expired on {_date(until)}: nothing passes with it any more", use.remedy, is_fault=True)]
+        return [_expired(one, stands_alone=stands_alone)]
     left = until - now
     for days, urge in THRESHOLDS.items():
         if left < days * _DAY:
@@ -107,6 +107,14 @@ def _warning(one: Watched, others: Sequence[Watched], now: datetime) -> list[Exp
                 return [_made(one, taken_over, "nothing, if customs knows the next key", is_fault=False)]
             return [_made(one, f"{said}: {urge}", use.remedy, is_fault=days <= FAULT_DAYS)]
     return []
+
+
+def _expired(one: Watched, *, stands_alone: bool) -> ExpiryWarning:
+    said = f"expired on {_date(one.certificate.valid_until)}"
+    if stands_alone:
+        return _made(one, f"{said}: nothing passes with it any more", one.use.remedy, is_fault=True)
+    remedy = "remove it once nothing that it signed can come any more"
+    return _made(one, f"{said}; another one of the same use is valid", remedy, is_fault=False)
 
 
 def _made(one: Watched, said: str, remedy: str, *, is_fault: bool) -> ExpiryWarning:

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key, pkcs12
 
+from connector.errors import SigningError
 from connector.signing.sm2 import NotAnSm2Key, Sm2PrivateKey, Sm2PublicKey
 
 _HALF = 32
@@ -179,7 +180,10 @@ class Sm2:
 
     def sign(self, private_key: Sm2PrivateKey, data: bytes) -> bytes:
         """See `Scheme`."""
-        return private_key.sign(data)
+        try:
+            return private_key.sign(data)
+        except NotAnSm2Key as error:
+            raise SigningError(f"SM2: {error}", effect="the message was not signed", remedy="try again") from None
 
     def verify(self, public_key: Sm2PublicKey, value: bytes, data: bytes) -> bool:
         """See `Scheme`."""

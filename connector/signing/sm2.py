@@ -18,7 +18,7 @@ from collections.abc import Callable
 from ctypes import byref, c_char_p, c_int, c_long, c_size_t, c_void_p
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Self
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
@@ -107,8 +107,10 @@ class Sm2PublicKey:
             return False
         halves = (int.from_bytes(half) for half in (value[:_HALF], value[_HALF:]))
         der = encode_dss_signature(*halves)
-        with _Digest(self._handle, "EVP_DigestVerifyInit") as digest:
-            return bool(_libcrypto().EVP_DigestVerify(digest.pointer, der, len(der), data, len(data)) == 1)
+        digest = _Digest(self._handle, "EVP_DigestVerifyInit")
+        fits: int = _libcrypto().EVP_DigestVerify(digest.pointer, der, len(der), data, len(data))
+        _libcrypto().ERR_clear_error()
+        return fits == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +158,8 @@ class Sm2PrivateKey:
         """The signature over data: r || s, 64 bytes, each big-endian."""
         library, length = _libcrypto(), c_size_t(128)
         der = ctypes.create_string_buffer(length.value)
-        with _Digest(self._handle, "EVP_DigestSignInit") as digest:
-            _require(library.EVP_DigestSign(digest.pointer, der, byref(length), data, len(data)))
+        digest = _Digest(self._handle, "EVP_DigestSignInit")
+        _require(library.EVP_DigestSign(digest.pointer, der, byref(length), data, len(data)))
         return b"".join(half.to_bytes(_HALF) for half in decode_dss_signature(der.raw[: length.value]))
 
     def to_pem(self, phrase: str | None = None) -> bytes:
@@ -197,13 +199,14 @@ class _Handle:
 
     def __init__(self, pointer: int | None, free: str) -> None:
         if not pointer:
+            _libcrypto().ERR_clear_error()  # Python's ssl shares the queue of errors
             raise NotAnSm2Key("libcrypto cannot read it")
         self.pointer = pointer
         weakref.finalize(self, getattr(_libcrypto(), free), pointer)
 
 
 class _Digest(_Handle):
-    """A digest context that is ready to sign or to verify with a key; its pair of contexts lives as long as a block."""
+    """A digest context that is ready to sign or to verify with a key."""
 
     def __init__(self, key: _Handle, begin: str) -> None:
         library = _libcrypto()
@@ -212,12 +215,6 @@ class _Digest(_Handle):
         _require(library.EVP_PKEY_CTX_set1_id(self._of_key.pointer, USER_ID, len(USER_ID)))
         library.EVP_MD_CTX_set_pkey_ctx(self.pointer, self._of_key.pointer)
         _require(getattr(library, begin)(self.pointer, None, library.EVP_sm3(), None, key.pointer))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        """Nothing need be done; what was made goes with the last reference."""
 
 
 @cache
@@ -231,7 +228,9 @@ def _libcrypto() -> Any:
                 found.restype, found.argtypes = result, arguments
         except (OSError, AttributeError):
             continue
-        return library
+        if context := library.EVP_PKEY_CTX_new_from_name(None, b"SM2", None):  # some are built without it
+            library.EVP_PKEY_CTX_free(context)
+            return library
     raise SigningError(
         "OpenSSL 3 with SM2 is not there (libcrypto.so.3)",
         effect="nothing can be signed or verified with sm2-sm3",

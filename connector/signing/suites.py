@@ -97,3 +97,6 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
     }
 )
 """Every suite there is, by name."""
+
+OF_MESSAGES = frozenset({"sm2-sm3", "rsa-sha1"})
+"""Those that the specification fixes for messages."""

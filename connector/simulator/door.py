@@ -15,6 +15,7 @@ from connector.messages.deliveries import MessageId
 from connector.messages.envelope import unseal
 from connector.messages.namespaces import tag
 from connector.messages.parser import local_name, parse, validate
+from connector.signing.suites import OF_MESSAGES
 from connector.signing.verifier import verify
 from connector.simulator.declarations import Declaration, read
 from connector.simulator.registry import Registry, Sender
@@ -22,8 +23,6 @@ from connector.simulator.registry import Registry, Sender
 OFFICE = "DXPEDCCEB0000003"
 """dxpId of the customs side for export messages."""
 
-_SUITES = frozenset({"sm2-sm3", "rsa-sha1"})
-"""Those that the specification fixes for messages."""
 _FORMAT, _SIGNATURE, _RECEIVER, _LOGIC = (
     "[Code:0002;Desc:数据包不能通过schema验证]",
     "[Code:1001;Desc:数字签名无效]",
@@ -94,7 +93,7 @@ def admit(letter: Letter) -> Admitted | Refusal:
     """Check signature, root, transmitting enterprise and schema; a fault of all but the schema is a refusal."""
     fingerprints = {entry.certificate_sha256 for entry in letter.entries}
     try:
-        verified = verify(letter.data, suites=_SUITES, fingerprints=fingerprints)
+        verified = verify(letter.data, suites=OF_MESSAGES, fingerprints=fingerprints)
         root = parse(verified.content)
     except (SignatureInvalid, UnreadableMessage) as error:
         return Refusal(info=f"{_SIGNATURE} {error.cause}")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ssl
+import stat
 from pathlib import Path
 
 from connector.errors import ConfigurationError
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def tls_context(
@@ -17,6 +20,7 @@ def tls_context(
     `ConfigurationError` naming the file that cannot be used.
     """
     reading = ca_file
+    _require_private(key_file or certificate_file)
     try:
         context = ssl.create_default_context(cafile=ca_file)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -29,6 +33,16 @@ def tls_context(
             remedy="name PEM files this user can read, and the key that belongs to the certificate",
         ) from None
     return context
+
+
+def _require_private(key_file: Path | None) -> None:
+    if key_file is None or not key_file.exists() or not stat.S_IMODE(key_file.stat().st_mode) & _OTHERS:
+        return
+    raise ConfigurationError(
+        f"[customs] {key_file} holds a private key and is readable by others",
+        effect="no connection to customs can be made",
+        remedy=f"chmod 600 {key_file}",
+    )
 
 
 def _no_passphrase() -> str:

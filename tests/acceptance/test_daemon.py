@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ Daemon = Callable[[Path], AbstractContextManager[subprocess.Popen[bytes]]]
 pytestmark = pytest.mark.xdist_group("acceptance_daemon")
 
 PATIENCE = 60.0
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -195,7 +197,9 @@ def test_configuration_is_read_again_at_sighup_and_kept_receipts_are_applied_the
     busy: Path, daemon: Daemon, office: Office, edit: Edit, query: Query
 ) -> None:
     config = busy / "connector.toml"
-    edit(config, "certs/office.crt.pem", "certs/ca.crt.pem")  # the wrong certificate: nothing of the office counts
+    make = [sys.executable, str(ROOT / "certs/make_development_pki.py"), str(busy / "other")]
+    subprocess.run(make, check=True, capture_output=True)
+    edit(config, "certs/office.crt.pem", "other/office.crt.pem")  # of another office: nothing of ours counts
     unread = "SELECT count(*) FROM receipt_envelope WHERE problem LIKE 'its signature does not count%'"
     unanswered = "SELECT count(*) FROM document WHERE customs_status NOT IN ('released', 'finished')"
     with office(busy), daemon(busy) as process:
@@ -203,22 +207,31 @@ def test_configuration_is_read_again_at_sighup_and_kept_receipts_are_applied_the
         assert "receipts cannot be read: `connector audit list --event receipt_unreadable`" in said(busy)
 
         sound = config.read_text("utf-8")
-        config.write_text(sound.replace("settle_seconds = 5", "settle_seconds = 0"), "utf-8")
-        process.send_signal(signal.SIGHUP)
-        until(lambda: "what was in use stays in use" in said(busy))
-        assert "customs.settle_seconds" in said(busy)
+        (busy / "phrase").write_bytes("口令".encode("gbk"))
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+        for number, (old, new, fault) in enumerate(
+            [
+                ("settle_seconds = 5", "settle_seconds = 0", "customs.settle_seconds"),
+                ("sqlite:///connector.db", "sqlite:///another.db", "another database now"),
+                ("other/office.crt.pem", "certs/ca.crt.pem", "holds no key that signs receipts"),
+                ("[signing.main]", '[signing.main]\npassphrase_file = "phrase"', "phrase is not text in UTF-8"),
+                ("[signing.main]", f"[signing.main]\nactive_from = {tomorrow}", "no key is active yet"),
+            ],
+            start=1,
+        ):
+            (busy / "another.db").write_bytes((busy / "connector.db").read_bytes())
+            config.write_text(sound.replace(old, new), "utf-8")
+            process.send_signal(signal.SIGHUP)
+            until(lambda number=number: said(busy).count("what was in use stays in use") == number)  # type: ignore[misc]
+            assert fault in said(busy)
 
-        config.write_text(sound.replace("sqlite:///connector.db", "sqlite:///another.db"), "utf-8")
-        process.send_signal(signal.SIGHUP)
-        until(lambda: said(busy).count("what was in use stays in use") == 2)
-
-        config.write_text(sound.replace("certs/ca.crt.pem", "certs/office.crt.pem"), "utf-8")
+        config.write_text(sound.replace("other/office.crt.pem", "certs/office.crt.pem"), "utf-8")
         process.send_signal(signal.SIGHUP)
         until(lambda: "what is in use has changed" in said(busy))
         until(lambda: query(busy / "connector.db", unanswered) == [(0,)])
         assert query(busy / "connector.db", unread) == [(0,)]
         process.send_signal(signal.SIGHUP)
-        until(lambda: "nothing changed" in said(busy))
+        until(lambda: "no key, certificate, mapping, account or address has changed" in said(busy))
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
     told = query(busy / "connector.db", "SELECT count(*) FROM audit_entry WHERE event = 'activated'")

@@ -8,11 +8,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lxml import etree
+
+from connector.messages.envelope import Envelope, seal
+from connector.signing.envelopes import sign_envelope
+from connector.signing.keyfiles import read_key
+from connector.signing.signer import Signer
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Read = Callable[..., Any]
@@ -237,3 +243,28 @@ def test_verify_takes_the_certificate_out_of_pkcs12(
     edit(sample / "connector.toml", "enterprise.key.pem", "both.p12")
     told = connector(sample, "signature", "verify", str(file), CONNECTOR_SIGNING__MAIN__PASSPHRASE="x").stdout
     assert told.startswith("verified: ")
+
+
+def test_verify_refuses_what_the_connector_would_refuse(
+    played: Path, piped: Callable[..., subprocess.CompletedProcess[bytes]]
+) -> None:
+    """An envelope written after its certificate had ended, and one in a suite that is for messages only."""
+    unsigned = seal(
+        Envelope(
+            message_id="1",
+            sender="DXPEDCCEB0000003",
+            receiver="DXPENT0000011351",
+            created=datetime(2099, 1, 1, tzinfo=UTC),
+            message_type="CEB214Message",
+            data=b"<a/>",
+        )
+    )
+    certs = played / "certs"
+    office = read_key("ecdsa-p256-sha256", certs / "office.key.pem", certs / "office.crt.pem")
+    enterprise = read_key("sm2-sm3", certs / "enterprise.key.pem", certs / "enterprise.crt.pem")
+    for key, reason in ((office, b"was not valid on 2099"), (enterprise, b"is not allowed here")):
+        signed = sign_envelope(unsigned, Signer(key))
+        name = "office" if key is office else "enterprise"
+        trust = ["--certificate", str(certs / f"{name}.crt.pem")]
+        done = piped(signed, "signature", "verify", "-", *trust)
+        assert (done.returncode, reason in done.stdout) == (7, True), done

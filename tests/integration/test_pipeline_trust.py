@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,20 +18,21 @@ from sqlalchemy import select
 from connector.audit.queries import EntryFilter, entries
 from connector.config import SigningSettings
 from connector.demo.office import free_port, running_office
-from connector.errors import SigningError
+from connector.errors import CustomsUnreachable, SigningError
 from connector.messages.catalogue import BEIJING
 from connector.outbox import queries
 from connector.outbox.queries import DocumentView, Filter
 from connector.pipeline.activation import activate
-from connector.pipeline.cycle import run_once
+from connector.pipeline.cycle import Cycle, run_once
 from connector.pipeline.take_receipts import read_again, take_receipts
 from connector.pipeline.wiring import Connector
 from connector.receipts.queries import count_unreadable
 from connector.signing.certificates import read_certificates
-from connector.signing.envelopes import EnvelopeOpener
+from connector.signing.envelopes import EnvelopeOpener, trusted_certificates
 from connector.signing.keyfiles import load_key
 from connector.signing.keyring import KeyRing, RingKey
 from connector.storage.receipts import RECEIPT_ENVELOPES
+from connector.transport.interface import FetchedReceipt, ReceiptPage
 
 Wire = Callable[..., Connector]
 
@@ -206,3 +207,45 @@ def test_what_is_in_use_is_told_when_it_changes_and_only_then(connector: Connect
     assert [one.detail["receipts_must_be_signed"] for one in told] == [True, False, True]
     (key,) = told[0].detail["keys"].values()  # type: ignore[attr-defined]
     assert key["key_id"] == connector.keys.keys[0].key.certificate.key_id
+
+
+def test_receipts_of_another_account_are_kept_and_not_applied(answered: Connector) -> None:
+    received = take_receipts(replace(answered, receiver="DXPEDCCEB0000099"))
+    assert received.receipts == 0
+    assert problems(answered) == {"it comes from DXPEDCCEB0000003, not from DXPEDCCEB0000099"}
+
+
+def test_envelope_that_nobody_vouches_for_does_not_carry_the_cursor_away(answered: Connector) -> None:
+    """Whoever can answer one question must not be able to hide all that customs says later."""
+
+    @dataclass(frozen=True)
+    class Leaping:
+        """The real customs, whose next page ends with an envelope far ahead."""
+
+        content: bytes
+        sequence: int
+
+        def fetch_receipts(self, after: int, at_most: int) -> ReceiptPage:
+            page = answered.customs.fetch_receipts(after, at_most)
+            far = FetchedReceipt(sequence=self.sequence, envelope=self.content)
+            return ReceiptPage(receipts=(*page.receipts, far), more=False)
+
+    for sequence in (2**62, 2_000_000):
+        leaping = Leaping(content=b"<junk/>", sequence=sequence)
+        with pytest.raises(CustomsUnreachable, match="cannot be read"):
+            take_receipts(replace(answered, customs=leaping))  # type: ignore[arg-type]
+    assert take_receipts(answered).receipts > 0
+
+
+def test_what_is_read_again_counts_in_what_a_cycle_came_to(answered: Connector, other_pki: Path) -> None:
+    take_receipts(replace(answered, open_envelope=opener(other_pki / "office.crt.pem")))
+    cycle = Cycle()
+    cycle.received.add(read_again(answered))
+    assert cycle.received.receipts > 0
+    assert not cycle.is_elsewhere
+
+
+def test_certificate_that_cannot_sign_receipts_is_refused_at_once(folder: Path, connector: Connector) -> None:
+    del connector  # it makes the folder
+    with pytest.raises(SigningError, match="holds no key that signs receipts"):
+        trusted_certificates([folder / "certs/office.crt.pem", folder / "certs/ca.crt.pem"])

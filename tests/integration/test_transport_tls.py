@@ -86,6 +86,7 @@ class Authority:
         files = self.folder / f"{name}.crt.pem", self.folder / f"{name}.key.pem"
         files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
         files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption()))
+        files[1].chmod(0o600)
         return files
 
 
@@ -336,6 +337,9 @@ def test_customs_refuses_the_configuration_when_a_file_cannot_be_used(authority:
     certificate, key = authority.issue("enterprise")
     _, another_key = authority.issue("another")
     _, encrypted = authority.issue("encrypted", encryption=BestAvailableEncryption(b"secret"))
+    readable = tmp_path / "readable.key.pem"
+    readable.write_bytes(key.read_bytes())
+    readable.chmod(0o640)
     nothing, rubbish = tmp_path / "nothing.pem", tmp_path / "rubbish.pem"
     rubbish.write_text("rubbish")
     for ca_file, client, named in [
@@ -346,6 +350,7 @@ def test_customs_refuses_the_configuration_when_a_file_cannot_be_used(authority:
         (authority.file, (certificate, another_key), "enterprise.crt.pem"),
         (authority.file, (None, key), "enterprise.key.pem"),
         (authority.file, (certificate, encrypted), "client_key_file is encrypted"),
+        (authority.file, (certificate, readable), "readable.key.pem holds a private key and is readable by others"),
     ]:
         with pytest.raises(ConfigurationError, match=named) as raised:
             customs(9, ca_file, client)

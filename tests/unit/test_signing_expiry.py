@@ -107,6 +107,13 @@ def test_certificate_not_yet_valid_is_no_fault_beside_one_of_the_same_use_that_i
     assert only(watched(CA, start=DAY), watched(MAIN)).is_fault
 
 
+def test_expired_certificate_is_no_fault_beside_a_valid_one_of_the_same_use() -> None:
+    beside = only(watched(CA, end=-DAY), watched(CA))
+    assert "another one of the same use is valid" in beside.text
+    assert not beside.is_fault
+    assert only(watched(CA, end=-DAY), watched(MAIN)).is_fault
+
+
 def test_superseded_key_warns_no_more_from_the_moment_another_takes_over() -> None:
     ended = watched(replace(MAIN, needed_until=NOW), end=-DAY)
     assert warnings([ended], NOW) == []
