@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import resource
 import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +15,7 @@ from lxml import etree
 
 from connector.errors import UnreadableMessage
 from connector.messages.namespaces import CEB
-from connector.messages.parser import MARKUP_LIMIT, SIZE_LIMIT, local_name, parse, texts, validate
+from connector.messages.parser import local_name, parse, texts, validate
 
 
 @pytest.mark.parametrize(
@@ -42,6 +39,8 @@ from connector.messages.parser import MARKUP_LIMIT, SIZE_LIMIT, local_name, pars
         (b"<a>\xed\xa0\x80</a>", "not well-formed"),
         (b"<a>\xc0\xbcb/></a>", "not well-formed"),
         (b"<x:a/>", "not well-formed"),
+        (b'<a><x:b/><b xmlns="relative"/></a>', "not well-formed XML: Namespace prefix x on b is not defined"),
+        (b'<a x:c="1"><b xmlns="relative"/></a>', "not well-formed XML: Namespace prefix x for c on a is not defined"),
         (b'<a b="1" b="2"/>', "not well-formed"),
         ("<?xml version='1.0' encoding='GBK'?><a>中</a>".encode("gbk"), "other than UTF-8"),
         (b'<?xml version="1.0" encoding="GBK"?><a/>', "other than UTF-8"),
@@ -59,44 +58,6 @@ def test_parser_refuses_what_is_no_plain_utf8_document(data: bytes, cause: str) 
         parse(data)
     assert caught.value.effect
     assert caught.value.remedy
-
-
-LAUGHS = b'<!DOCTYPE a [<!ENTITY b "b">' + b"".join(
-    b'<!ENTITY c%d "%s">' % (level, b"&%s;" % (b"b" if level == 0 else b"c%d" % (level - 1)) * 10) for level in range(9)
-)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        pytest.param(lambda: LAUGHS + b"]><a>&c8;</a>", id="laughs"),
-        pytest.param(
-            lambda: b'<!DOCTYPE a [<!ENTITY b "' + b"b" * 100_000 + b'">]><a>' + b"&b;" * 100_000 + b"</a>",
-            id="quadratic",
-        ),
-        pytest.param(lambda: b"<a>" + b" " * SIZE_LIMIT + b"</a>", id="bytes"),
-        pytest.param(lambda: b"<a>" + b"x" * 10_500_000 + b"</a>", id="text"),
-        pytest.param(lambda: b"<a>" + b"<b/>" * 2_000_000 + b"</a>", id="elements"),
-        pytest.param(
-            lambda: b"<a" + b"".join(b' a%d=""' % number for number in range(MARKUP_LIMIT - 1)) + b"/>", id="attributes"
-        ),
-        pytest.param(
-            lambda: b"<a" + b"".join(b' xmlns:a%d="u"' % number for number in range(MARKUP_LIMIT + 1)) + b"/>",
-            id="namespaces",
-        ),
-        pytest.param(lambda: b"<a>" + b"<!---->" * (MARKUP_LIMIT - 2) + b"</a>", id="comments"),
-        pytest.param(lambda: b"<a>" + b"<?a?>" * (MARKUP_LIMIT - 2) + b"</a>", id="instructions"),
-        pytest.param(lambda: b"<" + b"a" * 9_000_000 + b"/>", id="name"),
-        pytest.param(lambda: b"<a>" * 140_000 + b"</a>" * 140_000, id="depth"),
-    ],
-)
-def test_parser_refuses_a_document_made_to_exhaust_it_soon_and_in_little_memory(make: Callable[[], bytes]) -> None:
-    data = make()
-    memory, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    with pytest.raises(UnreadableMessage):
-        parse(data)
-    assert time.process_time() - start < 3
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 100_000  # KiB
 
 
 def test_parser_reads_no_file_and_opens_no_connection_when_a_document_names_them(tmp_path: Path) -> None:
@@ -160,6 +121,13 @@ def test_validation_names_the_first_five_faults_when_there_are_more() -> None:
         validate(parse(message.encode()), "ceb214")
     assert len(caught.value.cause.splitlines()) == 6
     assert "attribute 'guid'" in caught.value.cause
+
+
+def test_validation_names_the_beginning_of_a_name_when_it_is_very_long() -> None:
+    """libxml2 gives no more of it; looking for that element once ended in an error of another kind."""
+    data = f'<c:CEB214Message xmlns:c="{CEB}" guid="{"G" * 36}" version="1.0"><c:{"y" * 300}/></c:CEB214Message>'
+    with pytest.raises(UnreadableMessage, match=r"\A/CEB214Message/y{90,100} \(line 1\): This element is not expected"):
+        validate(parse(data.encode()), "ceb214")
 
 
 def test_validation_refuses_the_right_names_in_no_namespace() -> None:

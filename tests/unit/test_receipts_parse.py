@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -153,6 +154,24 @@ def test_record_alone_is_left_out_when_its_return_time_is_no_time(text: str) -> 
     assert [receipt.code for receipt in parsed.receipts] == [FIELDS_214["returnStatus"]]
     (problem,) = parsed.problems
     assert problem.startswith("record 2: returnTime")
+
+
+@pytest.mark.parametrize("element", ["RefundReturn", "coElNo"])
+def test_record_alone_is_left_out_when_it_has_no_canonical_form(element: str) -> None:
+    """A relative namespace URI is no fault to the schema; the error of the library once stopped all receipts."""
+    data = message("CEB214", FIELDS_214, FIELDS_214)
+    start = data.rindex(f"<ceb:{element}>".encode()) + len(f"<ceb:{element}")
+    parsed = read_receipts(data[:start] + b' xmlns:x="relative"' + data[start:])
+    assert len(parsed.receipts) == 1
+    assert parsed.problems == ("record 2: it has no canonical form, so it cannot be told from others",)
+
+
+def test_record_is_the_same_and_soon_read_when_many_namespaces_are_declared_around_it() -> None:
+    data = message("CEB214", *[FIELDS_214] * 100)
+    more = "".join(f' xmlns:n{number}="urn:{number}"' for number in range(4_900)).encode()
+    start = time.process_time()
+    assert read_receipts(data.replace(b" guid=", more + b" guid=", 1)) == read_receipts(data)
+    assert time.process_time() - start < 1
 
 
 def test_message_is_refused_when_its_schema_refuses_it() -> None:
