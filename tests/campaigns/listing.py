@@ -35,8 +35,20 @@ def gcc() -> str:
     return "" if shutil.which("gcc") else "needs gcc"
 
 
+def xmlsec1() -> str:
+    """The program that signs and verifies XML, one of the three signers."""
+    return "" if shutil.which("xmlsec1") else "needs xmlsec1"
+
+
+def atheris() -> str:
+    """The fuzzer; there are wheels of it for some machines only."""
+    return "" if importlib.util.find_spec("atheris") else "needs atheris"
+
+
 NEEDS: Mapping[str, tuple[Need, ...]] = {
     "threads": (),
+    "forgery": (xmlsec1,),
+    "fuzz": (atheris,),
     "model": (),
     "network": (),
     "crash_points": (a_database_server,),
