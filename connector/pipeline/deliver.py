@@ -82,16 +82,17 @@ class _Reply:
 def deliver(connector: Connector) -> Delivered:
     """Work through everything that is due, sending and asking in turn, as far as the circuit breakers allow."""
     total = Delivered()
-    recovered_at = float("-inf")
+    recovered_at, is_more_left = float("-inf"), False
     kinds: list[AttemptKind] = ["send", "query"] if connector.answers_questions else ["send"]
     while not connector.is_stopping():
-        if time.monotonic() - recovered_at >= _LOOK_BACK_SECONDS:  # a backlog may keep this loop busy for hours
-            found = recover(connector)
-            total.recovered += found.recovered
-            total.stopped += found.stopped
+        # A backlog may keep this loop busy for hours, and what was left behind may be as much: both have their turns.
+        if is_more_left or time.monotonic() - recovered_at >= _LOOK_BACK_SECONDS:
+            is_more_left = _recover_some(connector, total)
             recovered_at = time.monotonic()
         claimed = _claim(connector, kinds, total)
         if claimed is None:
+            if is_more_left:
+                continue
             break
         claim, mark = claimed
         begun = time.monotonic()
@@ -111,21 +112,29 @@ def recover(connector: Connector) -> Delivered:
     Messages that have waited too long for customs are left to an operator.
     """
     total = Delivered()
-    while _is_anything_left_behind(connector):
-        with connector.database.write(Deed.RECOVER) as transaction:
-            lock(transaction, "prepare")  # receipts move several messages at once as well
-            now = connector.clock(transaction)
-            step = doubt("its sender ended without an outcome", now=now, policy=connector.policy)
-            abandoned = queue.abandon(transaction, step, now=now)
-            info = f"no certain answer within {connector.policy.give_up}"
-            late = turns.past_deadline(transaction, now - connector.policy.give_up)
-            parked = turns.park(transaction, late, info=info, now=now)
-            entries = [_changed(message_id, DeliveryState.IN_DOUBT, step.info) for message_id in abandoned]
-            entries += [_changed(message_id, DeliveryState.PARKED, info) for message_id in parked]
-            log.append(transaction, entries, actor=ACTOR, time=now)
-        total.recovered += len(abandoned)
-        total.stopped += len(parked)
+    while _recover_some(connector, total):
+        pass
     return total
+
+
+def _recover_some(connector: Connector, total: Delivered) -> bool:
+    """One batch of them; whether there may be more."""
+    if not _is_anything_left_behind(connector):
+        return False
+    with connector.database.write(Deed.RECOVER) as transaction:
+        lock(transaction, "prepare")  # receipts move several messages at once as well
+        now = connector.clock(transaction)
+        step = doubt("its sender ended without an outcome", now=now, policy=connector.policy)
+        abandoned = queue.abandon(transaction, step, now=now)
+        info = f"no certain answer within {connector.policy.give_up}"
+        late = turns.past_deadline(transaction, now - connector.policy.give_up)
+        parked = turns.park(transaction, late, info=info, now=now)
+        entries = [_changed(message_id, DeliveryState.IN_DOUBT, step.info) for message_id in abandoned]
+        entries += [_changed(message_id, DeliveryState.PARKED, info) for message_id in parked]
+        log.append(transaction, entries, actor=ACTOR, time=now)
+    total.recovered += len(abandoned)
+    total.stopped += len(parked)
+    return True
 
 
 def _is_anything_left_behind(connector: Connector) -> bool:

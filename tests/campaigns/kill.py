@@ -187,8 +187,11 @@ CAMPAIGN = Campaign(
             old="""\
         claimed = _claim(connector, kinds, total)
         if claimed is None:
+            if is_more_left:
+                continue
             break
         claim, mark = claimed
+        begun = time.monotonic()
         reply = _send(connector, claim) if claim.kind == "send" else _ask(connector, claim)
 """,
             new="""\
@@ -201,6 +204,7 @@ CAMPAIGN = Campaign(
         if claimed is None:
             break
         claim, mark = claimed
+        begun = time.monotonic()
         if answer:
             reply = _Reply(answer=answer, outcome=_OUTCOMES[type(answer)], info=answer.info)
         else:

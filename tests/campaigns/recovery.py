@@ -224,10 +224,14 @@ CAMPAIGN = Campaign(
     demands={"open messages": 1_000_000, "taken over": 6},
     plants=(
         Plant(
-            name="recovery-one-by-one",
-            file="outbox/queue.py",
-            old="where(_left_by_its_sender(now)).limit(AT_ONCE)",
-            new="where(_left_by_its_sender(now)).limit(1)",
+            name="recovery-first-and-one-by-one",
+            file="pipeline/deliver.py",
+            old='    recovered_at, is_more_left = float("-inf"), False\n',
+            new="""\
+    recovered_at, is_more_left = float("-inf"), False
+    queue.AT_ONCE = 1
+    recover(connector)
+""",
         ),
         Plant(
             name="peers-not-looked-after",
