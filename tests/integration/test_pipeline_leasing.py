@@ -194,10 +194,16 @@ def test_nothing_is_sent_when_the_database_is_gone_just_before_the_first_byte(
             ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
             connection.execute(text(ending), {"name": name})
 
-    watched = after(connector.database, Deed.CLAIM, lambda: admit("false"))
+    stops: list[bool] = []  # else it would try to record that for as long as the lease lasts
+
+    def lose() -> None:
+        admit("false")
+        stops.append(True)
+
+    lost = replace(connector, database=after(connector.database, Deed.CLAIM, lose), is_stopping=lambda: bool(stops))
     try:
         with pytest.raises(DatabaseUnreachable):
-            deliver(replace(connector, database=watched))
+            deliver(lost)
     finally:
         admit("true")
     connector.database.close()  # its connections are dead
