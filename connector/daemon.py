@@ -236,7 +236,7 @@ def _receive(live: _Live) -> _Tick:
         failures.append(error)
     news = []
     if received.unreadable:
-        news.append(f"{received.unreadable} receipts cannot be read: `connector audit list --event receipt_unreadable`")
+        news.append(f"{received.unreadable} receipts cannot be read: `connector documents unreadable`")
     if received.unmatched:
         news.append(f"{received.unmatched} receipts belong to nothing of ours: `connector documents unmatched`")
     if received.rejected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -128,6 +129,37 @@ def unmatched(context: typer.Context, as_json: JsonOption = False) -> None:
         ["type", "business key", "code", "said", "what customs said"],
         [(one.type, one.business_key or one.message_id, one.code, one.time, one.info) for one in found],
     )
+
+
+@app.command()
+def unreadable(
+    context: typer.Context,
+    xml: Annotated[
+        int | None,
+        typer.Option("--xml", metavar="SEQUENCE", help="Write exactly the bytes of this envelope, nothing else."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the envelopes of receipts that could not be read or trusted, with the reason, the oldest first."""
+    from connector.bootstrap import open_database
+    from connector.receipts.queries import envelope
+    from connector.receipts.queries import unreadable as find
+
+    with open_database(settings_of(context)).read() as connection:
+        found = find(connection)
+        content = None if xml is None else envelope(connection, xml)
+    if xml is not None:
+        if content is None:
+            raise UsageError(f"there is no envelope {xml}", remedy="`connector documents unreadable` lists them")
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    columns = ("sequence", "received_at", "problem")
+    if as_json:
+        print_json("envelopes", [{name: getattr(one, name) for name in columns} for one in found])
+        return
+    rows = [(one.sequence, one.received_at, one.problem) for one in found]
+    print_table(f"{len(found)} envelopes", ["sequence", "received", "why it is not applied"], rows)
 
 
 @app.command()

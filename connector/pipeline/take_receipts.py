@@ -6,6 +6,7 @@ never stops the others.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +25,7 @@ from connector.pipeline.wiring import ACTOR, Connector
 from connector.receipts import ledger
 from connector.receipts.ledger import FetchedEnvelope, StatusChange, Taken
 from connector.receipts.parse import Parsed, read_receipts
+from connector.signing.envelopes import SUITE
 from connector.sources import inbox, quarantine
 from connector.storage import leases
 from connector.storage.database import lock
@@ -117,7 +119,7 @@ def _read(connector: Connector, fetched: FetchedReceipt) -> FetchedEnvelope:
         elif envelope.sender != connector.receiver:
             problem = f"it comes from {envelope.sender}, not from {connector.receiver}"
         if not problem:
-            parsed = read_receipts(envelope.data)
+            parsed = read_receipts(envelope.data, message_type=envelope.message_type)
             problem = "; ".join(parsed.problems)
     except SignatureInvalid as error:
         problem = f"its signature does not count: {error.cause}"
@@ -203,7 +205,15 @@ def _retry_held(transaction: Connection, changes: list[StatusChange]) -> None:
 
 def _unreadable_entries(envelopes: list[FetchedEnvelope]) -> list[Entry]:
     return [
-        Entry(event=Event.RECEIPT_UNREADABLE, detail={"sequence": envelope.sequence, "problem": envelope.problem})
+        Entry(
+            event=Event.RECEIPT_UNREADABLE,
+            detail={
+                "sequence": envelope.sequence,
+                "problem": envelope.problem,
+                "signed_by": envelope.signed_by,
+                "content": hashlib.sha256(envelope.content).hexdigest(),
+            },
+        )
         for envelope in envelopes
         if envelope.problem
     ]
@@ -219,6 +229,7 @@ def _taken_entry(taken: Taken) -> Entry:
         "digest": receipt.digest,
         "matched": bool(taken.owners),
         "signed_by": taken.signed_by,
+        "suite": SUITE if taken.signed_by else "",
     }
     owner = taken.owners[0] if taken.owners and receipt.message_id is None else None
     return Entry(

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from lxml import etree
 
+from connector.errors import UnreadableMessage
 from connector.messages.catalogue import BEIJING, ReceiptType, receipt_type
 from connector.messages.deliveries import MessageId
 from connector.messages.parser import Element, local_name, parse, validate
@@ -29,13 +30,17 @@ class Parsed:
     """What is wrong with each record that could not be read."""
 
 
-def read_receipts(data: bytes) -> Parsed:
+def read_receipts(data: bytes, *, message_type: str = "") -> Parsed:
     """Read the return records of one receipt message.
+
+    message_type: what its envelope says that it holds (MsgType); empty where that says nothing.
 
     Raises `UnreadableMessage` when the message as a whole is not one of the receipt types, or not valid.
     """
     root = parse(data)
     kind = receipt_type(local_name(root))
+    if message_type not in {"", kind.root}:
+        raise UnreadableMessage(f"its envelope says {message_type}, and it is {kind.root}")
     validate(root, kind.schema)
     receipts: list[Receipt] = []
     problems: list[str] = []

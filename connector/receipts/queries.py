@@ -60,6 +60,21 @@ def unmatched(connection: Connection) -> list[Any]:
     return list(connection.execute(query))
 
 
+def unreadable(connection: Connection) -> list[Any]:
+    """Kept envelopes of which something could not be read or trusted: rows without their content, oldest first."""
+    table = RECEIPT_ENVELOPES.c
+    query = select(table.sequence, table.received_at, table.problem).where(table.problem != "")
+    return list(connection.execute(query.order_by(table.received_at, table.sequence)))
+
+
+def envelope(connection: Connection, sequence: int) -> bytes | None:
+    """The bytes of a kept envelope as they came; of several endpoints the newest."""
+    table = RECEIPT_ENVELOPES.c
+    query = select(table.content).where(table.sequence == sequence).order_by(table.received_at.desc()).limit(1)
+    found = connection.execute(query).scalar()
+    return None if found is None else bytes(found)
+
+
 def count_unreadable(connection: Connection) -> int:
     """How many envelopes are kept of which something could not be read."""
     query = select(func.count()).select_from(RECEIPT_ENVELOPES).where(RECEIPT_ENVELOPES.c.problem != "")

@@ -204,7 +204,7 @@ def test_configuration_is_read_again_at_sighup_and_kept_receipts_are_applied_the
     unanswered = "SELECT count(*) FROM document WHERE customs_status NOT IN ('released', 'finished')"
     with office(busy), daemon(busy) as process:
         until(lambda: query(busy / "connector.db", unread)[0][0] >= 2)
-        assert "receipts cannot be read: `connector audit list --event receipt_unreadable`" in said(busy)
+        assert "receipts cannot be read: `connector documents unreadable`" in said(busy)
 
         sound = config.read_text("utf-8")
         (busy / "phrase").write_bytes("口令".encode("gbk"))

@@ -342,6 +342,23 @@ def test_receipts_that_belong_to_nothing_of_ours_are_counted_and_shown(
     assert "X/RK1" in connector(sample, "documents", "unmatched").stdout
 
 
+def test_envelopes_that_are_not_applied_are_listed_with_the_reason_and_can_be_explained(
+    sample: Path, connector: Run, read: Read, query: Query
+) -> None:
+    assert read(sample, "documents", "unreadable")["envelopes"] == []
+    ((sequence, content),) = query(sample / "connector.db", "SELECT sequence, content FROM receipt_envelope LIMIT 1")
+    spoil = "UPDATE receipt_envelope SET problem = 'its signature does not count' WHERE sequence = ?"
+    query(sample / "connector.db", spoil, sequence)
+    (shown,) = read(sample, "documents", "unreadable")["envelopes"]
+    assert (shown["sequence"], shown["problem"]) == (sequence, "its signature does not count")
+    assert "its signature does not count" in connector(sample, "documents", "unreadable").stdout
+    written = connector(sample, "documents", "unreadable", "--xml", str(sequence)).stdout
+    assert written.encode() == content
+    (sample / "envelope.xml").write_text(written, "utf-8")
+    assert "envelope" in connector(sample, "signature", "verify", str(sample / "envelope.xml")).stdout
+    assert "documents unreadable" in connector(sample, "documents", "unreadable", "--xml", "999999", code=2).stderr
+
+
 def test_audit_tells_that_a_receipt_matched_nothing_but_not_that_it_matched() -> None:
     assert detail_line({"code": "800", "matched": True}) == "code: 800"
     assert detail_line({"code": "800", "matched": False}) == "code: 800, matched: False"

@@ -133,7 +133,7 @@ class Office(ThreadingHTTPServer):
             sender="DXPEDCCEB0000003",
             receiver=DXP_ID,
             created=datetime.now(UTC),
-            message_type="CEB214Message",
+            message_type=message[1:].split(maxsplit=1)[0].strip("/>"),
             data=message.encode(),
         )
         self.receipts.append(seal(envelope).decode())

@@ -375,7 +375,7 @@ def give(office: Office, connector: Connector, message: str, *, receiver: str | 
         sender=connector.receiver,
         receiver=receiver or connector.transfer.dxp_id,
         created=datetime.now(UTC),
-        message_type="CEB214Message",
+        message_type=message[1:].split(maxsplit=1)[0].strip("/>"),
         data=message.encode(),
     )
     office.receipts.append(seal(envelope).decode())

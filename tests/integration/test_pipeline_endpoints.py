@@ -68,8 +68,10 @@ def several(connector: Connector) -> Iterator[list[Connector]]:
 
 
 def fill(keep: Keep, clock: Clock, count: int) -> None:
+    """So many messages that wait, each queued a moment after the one before, which gives them their order."""
     for number in range(count):
-        keep(str(number), message_id=f"m{number:02}", at=clock() - timedelta(minutes=1))
+        at = clock() - timedelta(minutes=1) + timedelta(milliseconds=number)
+        keep(str(number), message_id=f"m{number:02}", at=at)
 
 
 def states(connector: Connector) -> dict[str, int]:

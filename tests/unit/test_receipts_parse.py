@@ -206,3 +206,10 @@ def test_published_sample_of_a_tally_receipt_is_read(reference: Path) -> None:
     assert {one.code for one in receipts} == {"2"}
     assert receipts[0].time == datetime(2020, 4, 1, 3, 2, 9, 412_000, tzinfo=UTC)
     assert receipts[0].digest == receipts[1].digest
+
+
+def test_receipt_is_refused_when_its_envelope_says_that_it_is_another() -> None:
+    data = message("CEB214", FIELDS_214)
+    assert read_receipts(data, message_type="CEB214Message").receipts == read_receipts(data).receipts
+    with pytest.raises(UnreadableMessage, match="its envelope says CEB216Message, and it is CEB214Message"):
+        read_receipts(data, message_type="CEB216Message")
