@@ -99,7 +99,7 @@ CAMPAIGN = Campaign(
     proves="whatever workers, clocks, customs and operators do in whatever order, nothing is lost, doubled or resent "
     "blindly",
     run=run,
-    full=200,
+    full=175,
     small=1,
     demands={"steps": 100_000},
     plants=(
