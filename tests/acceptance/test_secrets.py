@@ -84,7 +84,7 @@ def test_secrets_are_not_in_the_list_of_processes_nor_in_what_a_crash_leaves(
     assert "connector.toml run" in shown
     assert hits(shown) == []
     os.kill(process.pid, signal.SIGABRT)
-    assert process.wait(60) == -signal.SIGABRT
+    assert process.wait(60) < 0  # SIGABRT; or SIGSEGV, for the dump looks at threads that still run
     left = log.read_text("utf-8")
     assert "Fatal Python error: Aborted" in left
     assert hits(left) == []

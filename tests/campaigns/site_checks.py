@@ -24,6 +24,7 @@ from connector.simulator.stages import milliseconds
 from connector.sources import quarantine
 from connector.storage.audit import AUDIT_ENTRIES
 from connector.storage.outbox import ATTEMPTS, DOCUMENTS, MESSAGES
+from connector.storage.receipts import RECEIPT_ENVELOPES
 from tests.campaigns.daemon_under_test import until
 from tests.campaigns.sites import Site
 
@@ -98,6 +99,7 @@ def examine(site: Site) -> Findings:
     with site.database.read() as connection:
         _compare_with_plan(site, ledger, findings)
         _compare_with_ledger(site, connection, ledger, findings)
+        findings.violations += _receipts_lost(site, connection)
         _look_at_sending(site, connection, findings)
         findings.violations += _records_at_fault(connection)
     return findings
@@ -158,6 +160,16 @@ def _compare_with_ledger(
     findings.violations += _told("our customs status is not the office's", differing)
     findings.violations += _told("a revision too many", repeated)
     findings.violations += _told("we have it, the office does not", unknown)
+
+
+def _receipts_lost(site: Site, connection: Connection) -> Iterator[str]:
+    """Receipt messages that the office gave out and that we do not keep; the last page may have been on its way."""
+    kept = set(connection.execute(select(RECEIPT_ENVELOPES.c.sequence)).scalars())
+    with closing(sqlite3.connect(site.office, timeout=10)) as office:
+        given = {row[0] for row in office.execute("SELECT sequence FROM receipts WHERE sequence IS NOT NULL")}
+    missing = sorted(one for one in given - kept if one < max(kept, default=0))
+    if missing:
+        yield f"lost: {len(missing)} receipt messages that the office gave out, e.g. number {missing[0]}"
 
 
 def _look_at_sending(site: Site, connection: Connection, findings: Findings) -> None:
