@@ -11,8 +11,9 @@ from random import SystemRandom
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from connector.config import Settings, SigningSettings, secret
+from connector.config import Settings, SigningSettings
 from connector.deeds import Watch, unwatched
+from connector.secret_file import secret
 from connector.storage import schema
 from connector.storage.database import Database, now_by_database
 

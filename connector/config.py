@@ -143,7 +143,7 @@ class SigningSettings(_Section):
     certificate_file: FilePath | None = None
     """X.509 PEM of the same key; PKCS#12 may hold it instead."""
     passphrase_file: FilePath | None = None
-    """Holds the pass phrase of key_file, or the PIN of the token."""
+    """Holds the pass phrase of key_file, or the PIN of the token; not readable by others."""
     passphrase: Secret = Field(default=None, exclude=True)
     """By the environment only."""
 
@@ -301,25 +301,6 @@ def _secrets(table: Mapping[str, Any], *place: str) -> Iterator[tuple[str, ...]]
             yield (*place, key)
         elif isinstance(value, Mapping) and key not in {"values", "codes"}:
             yield from _secrets(value, *place, key)
-
-
-def secret(value: SecretStr | None, file: Path | None) -> str | None:
-    """A secret from the environment, else from its file without the line end. Raises `ConfigurationError`."""
-    try:
-        if value is not None:
-            value.get_secret_value().encode()
-            return value.get_secret_value()
-        return None if file is None else file.read_text("utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise ConfigurationError(
-            f"{file}: {error.strerror}", effect="nothing was started", remedy="make the file readable to this user only"
-        ) from None
-    except UnicodeError:  # its own words would show a part of the secret
-        raise ConfigurationError(
-            f"{file or 'a secret of the environment'} is not text in UTF-8",
-            effect="nothing was started",
-            remedy="write the pass phrase or password in UTF-8, and make sure that it is the right file",
-        ) from None
 
 
 def json_schema() -> dict[str, Any]:

@@ -9,18 +9,16 @@ certificate is within its validity is asked when it is to sign (`keyring`)::
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from connector.config import SigningSettings, secret
+from connector.config import SigningSettings
+from connector.secret_file import NotPrivate, read_private, secret
 from connector.signing.certificates import Certificate, key_name_of, read_certificates, unusable
 from connector.signing.schemes import WrongKey
 from connector.signing.suites import SUITES, Suite
 
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _PEM = b"-----BEGIN "
 
 
@@ -44,7 +42,7 @@ def load_key(settings: SigningSettings) -> FileKey:
     """Read key and certificate once and make sure that they belong together.
 
     Raises `SigningError` with what is wrong and what to do, and `ConfigurationError` when the file of the pass phrase
-    cannot be read.
+    cannot be read, or others can read it.
     """
     assert settings.key_file is not None  # what is on a token is loaded by `tokens`
     phrase = secret(settings.passphrase, settings.passphrase_file)
@@ -103,10 +101,8 @@ def _require_phrase_fits(path: Path, phrase: str | None, *, encrypted: bool) -> 
 def _read_private(path: Path) -> bytes:
     """The bytes of a file that nobody else may read."""
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & _OTHERS:
-                raise unusable(f"{path} is readable by others (mode {mode:o})", f"chmod 600 {path}")
-            return file.read()
+        return read_private(path)
+    except NotPrivate as error:
+        raise unusable(str(error), f"chmod 600 {path}") from None
     except OSError as error:
         raise unusable(f"{path}: {error.strerror}", "name a file that this user can read") from None

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes
 from pkcs11.mechanisms import KeyType, Mechanism
 from pydantic import SecretStr
 
-from connector.config import SigningSettings, secret
+from connector.config import SigningSettings
+from connector.secret_file import secret
 from connector.signing.certificates import Certificate, key_name_of, read_certificates, unusable
 from connector.signing.schemes import EcdsaP256, RsaPkcs1v15
 from connector.signing.suites import SUITES, Suite
@@ -73,7 +74,7 @@ def load_token_key(settings: SigningSettings) -> TokenKey:
     """Log in, find the key, and make sure that it belongs to the certificate.
 
     Raises `SigningError` with what is wrong and what to do, and `ConfigurationError` when the file of the PIN cannot be
-    read.
+    read, or others can read it.
     """
     assert settings.pkcs11_module is not None
     assert settings.pkcs11_token is not None

@@ -21,8 +21,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import NullPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from connector.config import secret
 from connector.errors import ConfigurationError, SourceUnreachable
+from connector.secret_file import secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,8 +7,7 @@ import stat
 from pathlib import Path
 
 from connector.errors import ConfigurationError
-
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+from connector.secret_file import OTHERS
 
 
 def tls_context(
@@ -36,7 +35,7 @@ def tls_context(
 
 
 def _require_private(key_file: Path | None) -> None:
-    if key_file is None or not key_file.exists() or not stat.S_IMODE(key_file.stat().st_mode) & _OTHERS:
+    if key_file is None or not key_file.exists() or not stat.S_IMODE(key_file.stat().st_mode) & OTHERS:
         return
     raise ConfigurationError(
         f"[customs] {key_file} holds a private key and is readable by others",

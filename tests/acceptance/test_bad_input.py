@@ -133,6 +133,7 @@ def test_command_fails_when_the_pass_phrase_is_wrong(enterprise: Path, edit: Edi
     path = enterprise / "certs" / "enterprise.key.pem"
     path.write_bytes(Sm2PrivateKey.from_pem(path.read_bytes(), None).to_pem("right"))
     (enterprise / "phrase").write_text("wrong\n")
+    (enterprise / "phrase").chmod(0o600)
     edit(enterprise / "connector.toml", "[signing.main]\n", '[signing.main]\npassphrase_file = "phrase"\n')
     said = fails(7)
     assert "the pass phrase is wrong" in said

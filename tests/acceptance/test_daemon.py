@@ -208,6 +208,7 @@ def test_configuration_is_read_again_at_sighup_and_kept_receipts_are_applied_the
 
         sound = config.read_text("utf-8")
         (busy / "phrase").write_bytes("口令".encode("gbk"))
+        (busy / "phrase").chmod(0o600)
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
         for number, (old, new, fault) in enumerate(
             [

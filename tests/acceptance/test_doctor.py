@@ -183,6 +183,7 @@ def test_certificate_beside_its_key_is_looked_at_by_doctor_alone_and_no_secret_i
     config = enterprise / "connector.toml"
     edit(config, DEMO_KEY, 'suite = "rsa-sha1"\nkey_file = "certs/enterprise.p12"\npassphrase_file = "phrase"\n')
     (enterprise / "phrase").write_text("open-sesame\n")
+    (enterprise / "phrase").chmod(0o600)
     assert len(read(enterprise, "status")["certificates"]) == 1  # that of the receipts
     right = connector(enterprise, "doctor", "--offline", code=7, CONNECTOR_SOURCES__WAREHOUSE__PASSWORD="hush-hush")
     assert "expires in 5 days" in right.stdout

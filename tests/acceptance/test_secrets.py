@@ -39,6 +39,7 @@ def guarded(enterprise: Path, edit: Edit) -> dict[str, str]:
     key = enterprise / "certs" / "enterprise.key.pem"
     key.write_bytes(Sm2PrivateKey.from_pem(key.read_bytes(), None).to_pem(PHRASE))
     (enterprise / "password").write_text(OTHER, "utf-8")
+    (enterprise / "password").chmod(0o600)
     edit(enterprise / "connector.toml", "[sources.archive]\n", '[sources.archive]\npassword_file = "password"\n')
     return {"CONNECTOR_SIGNING__MAIN__PASSPHRASE": PHRASE, "CONNECTOR_SOURCES__WAREHOUSE__PASSWORD": PASSWORD}
 

@@ -34,7 +34,7 @@ from pydantic import SecretStr
 
 from connector.bootstrap import load_key
 from connector.config import SigningSettings
-from connector.errors import SigningError
+from connector.errors import ConfigurationError, SigningError
 from connector.messages.parser import Element
 from connector.signing.signer import Signer
 from connector.signing.suites import SUITES
@@ -206,7 +206,12 @@ def test_pin_is_taken_from_its_file_and_asked_for_when_there_is_none(hsm: Hsm, t
     (tmp_path / "pin").write_text(f"{PIN}\n")
     settings = hsm.key(hsm.token(), "P-256").model_copy(update={"passphrase": None})
     assert "set passphrase_file" in refusal(lambda: load_key(settings))
-    assert load_key(settings.model_copy(update={"passphrase_file": tmp_path / "pin"})).sign(b"data")
+    in_file = settings.model_copy(update={"passphrase_file": tmp_path / "pin"})
+    (tmp_path / "pin").chmod(0o644)
+    with pytest.raises(ConfigurationError, match="pin is readable by others"):
+        load_key(in_file)
+    (tmp_path / "pin").chmod(0o600)
+    assert load_key(in_file).sign(b"data")
 
 
 def test_pin_is_not_shown_when_a_key_is_printed(hsm: Hsm) -> None:

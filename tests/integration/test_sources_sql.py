@@ -279,6 +279,7 @@ def test_password_is_never_shown_when_the_server_refuses_it(site: Site, tmp_path
     if site.technology == "sqlite":
         return  # it knows no passwords
     (tmp_path / "password").write_text("s3cret\n")
+    (tmp_path / "password").chmod(0o600)
     url = site.url.replace("root@", "nobody@").replace("postgres@", "nobody@")
     database = site.database(url=url, password_file=str(tmp_path / "password"))
     with pytest.raises(SourceUnreachable) as caught, database.reading():

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from connector.config import Settings, json_schema, load, secret, shipped
+from connector.config import Settings, json_schema, load, shipped
 from connector.errors import ConfigurationError
+from connector.secret_file import secret
 
 ROOT = Path(__file__).parents[2]
 
@@ -277,6 +278,7 @@ def test_secret_is_never_shown_or_written(tmp_path: Path, monkeypatch: pytest.Mo
 def test_secret_comes_from_its_file_without_the_line_end(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(" s3 cret \r\n", "utf-8")
+    file.chmod(0o600)
     assert secret(None, file) == " s3 cret "
     assert secret(None, None) is None
 
@@ -284,6 +286,17 @@ def test_secret_comes_from_its_file_without_the_line_end(tmp_path: Path) -> None
 def test_secret_file_that_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="No such file"):
         secret(None, tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644])
+def test_secret_file_is_refused_when_others_may_read_it(tmp_path: Path, mode: int) -> None:
+    file = tmp_path / "phrase"
+    file.write_text("s3cret\n", "utf-8")
+    file.chmod(mode)
+    with pytest.raises(ConfigurationError, match=rf"phrase is readable by others \(mode {mode:o}\)") as raised:
+        secret(None, file)
+    assert raised.value.remedy == f"chmod 600 {file}"
+    assert "s3cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

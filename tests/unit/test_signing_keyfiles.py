@@ -129,6 +129,7 @@ def test_key_is_loaded_when_the_pass_phrase_is_right(write: Callable[..., Signin
     settings = write(phrase="口令 1")
     in_file = tmp_path / "phrase"
     in_file.write_text("口令 1\n", "utf-8")
+    in_file.chmod(0o600)
     for change in ({"passphrase": SecretStr("口令 1")}, {"passphrase_file": in_file}):
         assert load_key(settings.model_copy(update=change)).key_name == "01691f7f"
 
@@ -147,6 +148,16 @@ def test_key_is_refused_when_the_pass_phrase_is_missing(write: Callable[..., Sig
 def test_key_is_refused_when_a_pass_phrase_is_given_for_a_plain_key(write: Callable[..., SigningSettings]) -> None:
     settings = write().model_copy(update={"passphrase": SecretStr("needless")})
     assert "is not encrypted" in refusal(settings)
+
+
+def test_key_is_refused_when_others_may_read_its_pass_phrase(
+    write: Callable[..., SigningSettings], tmp_path: Path
+) -> None:
+    in_file = tmp_path / "phrase"
+    in_file.write_text("right\n")
+    in_file.chmod(0o640)
+    with pytest.raises(ConfigurationError, match="phrase is readable by others"):
+        load_key(write(phrase="right").model_copy(update={"passphrase_file": in_file}))
 
 
 def test_key_is_refused_when_the_file_of_the_pass_phrase_is_missing(write: Callable[..., SigningSettings]) -> None:
