@@ -66,7 +66,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
         *([database.warning] if database.warning else []),
         *_weak_trust(settings),
         *[f"{one.text}; {one.remedy}" for one in expiry_warnings(watched, now)],
-        *[f"{error.cause}; {error.remedy}" for error in unreadable],
+        *[f"when a certificate ends cannot be told: {error.cause}; {error.remedy}" for error in unreadable],
     ]
     if as_json:
         print_object(found)

@@ -9,9 +9,9 @@ from connector.bootstrap import load_key
 from connector.config import Settings
 from connector.doctor.findings import Finding, faults, key_fault, ok, warning
 from connector.errors import ConnectorError
-from connector.signing.expiry import THRESHOLDS, Watched, in_use, warnings
+from connector.signing.expiry import THRESHOLDS, in_use, warnings
 from connector.signing.keyring import KeyRing, RingKey
-from connector.signing.watched import key_uses, read_watched
+from connector.signing.watched import read_watched
 
 
 def keys(settings: Settings) -> Iterator[Finding]:
@@ -54,7 +54,7 @@ def certificates(settings: Settings) -> Iterator[Finding]:
     watched, unreadable = read_watched(settings)
     for error in unreadable:
         yield from faults("certificates", error)
-    watched = in_use([*watched, *_inside_key_files(settings)], now)
+    watched = in_use(watched, now)
     found = warnings(watched, now)
     for one in found:
         yield (key_fault if one.is_fault else warning)("certificates", one.text, one.remedy)
@@ -65,15 +65,3 @@ def certificates(settings: Settings) -> Iterator[Finding]:
             f"{len(watched)} in use, none of which ends within {max(THRESHOLDS)} days; "
             f"the first to end is that of {first.use.role}, in {first.days_left(now)} days",
         )
-
-
-def _inside_key_files(settings: Settings) -> Iterator[Watched]:
-    """Certificates that stand beside their key in a PKCS#12 file. One that cannot be opened shows as a key's fault."""
-    uses = key_uses(settings)
-    for name, one in settings.signing.items():
-        if one.certificate_file is None and one.key_file is not None:
-            try:
-                certificate = load_key(one).certificate
-            except ConnectorError:
-                continue
-            yield Watched(use=uses[name], file=one.key_file, certificate=certificate)

@@ -171,7 +171,7 @@ def test_status_goes_on_when_a_certificate_cannot_be_read(enterprise: Path, read
     assert any("enterprise.crt.pem" in warning for warning in found["warnings"])
 
 
-def test_certificate_beside_its_key_is_looked_at_by_doctor_alone_and_no_secret_is_told(
+def test_certificate_beside_its_key_is_looked_at_with_its_pass_phrase_and_no_secret_is_told(
     enterprise: Path, read: Read, connector: Run, edit: Edit, rsa_key: rsa.RSAPrivateKey
 ) -> None:
     packed = pkcs12.serialize_key_and_certificates(
@@ -184,14 +184,19 @@ def test_certificate_beside_its_key_is_looked_at_by_doctor_alone_and_no_secret_i
     edit(config, DEMO_KEY, 'suite = "rsa-sha1"\nkey_file = "certs/enterprise.p12"\npassphrase_file = "phrase"\n')
     (enterprise / "phrase").write_text("open-sesame\n")
     (enterprise / "phrase").chmod(0o600)
-    assert len(read(enterprise, "status")["certificates"]) == 1  # that of the receipts
+    status = read(enterprise, "status")
+    shown, _receipts = status["certificates"]
+    assert (shown["role"], shown["file"], shown["days_left"]) == ("signing key main", str(path), 5)
+    assert any("expires in 5 days" in warning for warning in status["warnings"])
+    closed = connector(enterprise, "status", CONNECTOR_SIGNING__MAIN__PASSPHRASE="open-barley")
+    assert f"warning: when a certificate ends cannot be told: {path}: the pass phrase is wrong" in closed.stdout
     right = connector(enterprise, "doctor", "--offline", code=7, CONNECTOR_SOURCES__WAREHOUSE__PASSWORD="hush-hush")
     assert "expires in 5 days" in right.stdout
     assert "urgent" in right.stdout
     wrong = connector(enterprise, "doctor", code=7, CONNECTOR_SIGNING__MAIN__PASSPHRASE="open-barley")
     assert "the pass phrase is wrong" in wrong.stdout
     for secret in ("open-sesame", "open-barley", "hush-hush"):
-        assert secret not in right.stdout + right.stderr + wrong.stdout + wrong.stderr
+        assert secret not in "".join(one.stdout + one.stderr for one in (closed, right, wrong))
 
 
 def test_doctor_tells_when_the_next_key_takes_over(enterprise: Path, read: Read, edit: Edit) -> None:
