@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from connector.config import Settings
-from connector.doctor.findings import Finding, faults, ok, warning
+from connector.doctor.findings import Finding, ending, faults, ok, warning
 from connector.errors import ConfigurationError, ConnectorError
+from connector.signing.certificates import Certificate
 from connector.signing.envelopes import trusted_certificates
+from connector.signing.expiry import Use, Watched, warnings
 from connector.transport.reach import reach
 from connector.transport.tls import tls_context
+
+_RENEWED_BY_CUSTOMS = (
+    "ask customs for the new one; where another authority issues it, add that one to [customs] ca_file before"
+)
 
 
 def tls(settings: Settings) -> Iterator[Finding]:
@@ -56,7 +63,7 @@ def receipts(settings: Settings) -> Iterator[Finding]:
 
 
 def addresses(settings: Settings) -> Iterator[Finding]:
-    """Each address takes a connection, TLS included."""
+    """Each address takes a connection, TLS included, and the certificate that it shows does not end soon."""
     try:
         context = _context(settings)
     except ConfigurationError:
@@ -64,10 +71,27 @@ def addresses(settings: Settings) -> Iterator[Finding]:
         return
     for address in _addresses(settings):
         try:
-            spoken = reach(address, context, seconds=settings.customs.deadline_seconds)
-            yield ok("customs", f"{address} takes connections over {spoken}; no request was sent")
+            reached = reach(address, context, seconds=settings.customs.deadline_seconds)
         except ConnectorError as error:
             yield from faults("customs", error)
+            continue
+        yield ok("customs", f"{address} takes connections over {reached.spoken}; no request was sent")
+        if reached.certificate is not None:
+            yield from shown_certificate(address, reached.certificate, datetime.now(UTC))
+
+
+def shown_certificate(address: str, der: bytes, now: datetime) -> Iterator[Finding]:
+    """When the certificate ends that customs shows; one that has ended already is refused in the handshake."""
+    use = Use(role=f"TLS server {address}", remedy=_RENEWED_BY_CUSTOMS)
+    try:
+        watched = Watched(use=use, certificate=Certificate.of(der))
+    except ValueError:
+        yield warning("customs", f"when the certificate ends that {address} shows cannot be told", _RENEWED_BY_CUSTOMS)
+        return
+    found = warnings([watched], now)
+    yield from (ending("customs", one) for one in found)
+    if not found:
+        yield ok("customs", f"the certificate that {address} shows ends in {watched.days_left(now)} days")
 
 
 def _context(settings: Settings) -> ssl.SSLContext:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from connector.errors import ConnectorError, SigningError
+from connector.signing.expiry import ExpiryWarning
 
 _FIRST = (7, 4, 5, 6)
 """Exit codes in the order of which counts where several apply; any other comes after them."""
@@ -51,6 +52,11 @@ def warning(check: str, text: str, remedy: str) -> Finding:
 def key_fault(check: str, text: str, remedy: str) -> Finding:
     """A key or certificate that does not do, or soon will not."""
     return Finding(check=check, level=Level.FAULT, text=text, remedy=remedy, exit_code=SigningError.exit_code)
+
+
+def ending(check: str, found: ExpiryWarning) -> Finding:
+    """A certificate that ends soon, or has ended."""
+    return (key_fault if found.is_fault else warning)(check, found.text, found.remedy)
 
 
 def faults(check: str, error: ConnectorError) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from connector.bootstrap import load_key
 from connector.config import Settings
-from connector.doctor.findings import Finding, faults, key_fault, ok, warning
+from connector.doctor.findings import Finding, ending, faults, ok, warning
 from connector.errors import ConnectorError
 from connector.signing.expiry import THRESHOLDS, in_use, warnings
 from connector.signing.keyring import KeyRing, RingKey
@@ -57,7 +57,7 @@ def certificates(settings: Settings) -> Iterator[Finding]:
     watched = in_use(watched, now)
     found = warnings(watched, now)
     for one in found:
-        yield (key_fault if one.is_fault else warning)("certificates", one.text, one.remedy)
+        yield ending("certificates", one)
     if watched and not found:
         first = min(watched, key=lambda one: one.certificate.valid_until)
         yield ok(

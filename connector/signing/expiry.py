@@ -22,11 +22,11 @@ _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 
 THRESHOLDS = {
-    1: "its last day: put the new one in place at once",
-    7: "urgent: put the new one in place now",
-    14: "put the new one in place this week",
-    30: "have the new one issued now",
-    60: "plan its renewal",
+    1: "its last day: the new one has to be in place at once",
+    7: "urgent: the new one has to be in place now",
+    14: "the new one has to be in place this week",
+    30: "the new one has to be issued now",
+    60: "its renewal has to be planned",
 }
 """Days left, fewer than which there is a warning -> what it urges to."""
 
@@ -53,7 +53,8 @@ class Watched:
     """One certificate, what it is for and where it stands."""
 
     use: Use
-    file: Path
+    file: Path | None = None
+    """None: it is a peer's, who showed it."""
     certificate: Certificate
 
     def days_left(self, now: datetime) -> int:
@@ -118,7 +119,8 @@ def _expired(one: Watched, *, stands_alone: bool) -> ExpiryWarning:
 
 
 def _made(one: Watched, said: str, remedy: str, *, is_fault: bool) -> ExpiryWarning:
-    text = f"{one.use.role}: the certificate {one.certificate.subject} in {one.file} {said}"
+    where = "that it shows" if one.file is None else f"in {one.file}"
+    text = f"{one.use.role}: the certificate {one.certificate.subject} {where} {said}"
     return ExpiryWarning(text=text, remedy=remedy, is_fault=is_fault)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from connector.errors import CustomsUnreachable
@@ -13,8 +14,18 @@ _REFUSAL_SECONDS = 1.0
 looks at the client's certificate."""
 
 
-def reach(url: str, tls: ssl.SSLContext, *, seconds: float) -> str:
-    """Connect to the host of a URL within so many seconds; what the connection speaks, e.g. ``TLSv1.3``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """A peer that took a connection."""
+
+    spoken: str
+    """What the connection speaks, e.g. ``TLSv1.3``."""
+    certificate: bytes | None = None
+    """The certificate of its own, DER, that the peer showed in the handshake; None over plain http."""
+
+
+def reach(url: str, tls: ssl.SSLContext, *, seconds: float) -> Reached:
+    """Connect to the host of a URL within so many seconds.
 
     Raises `CustomsUnreachable`, also where the certificate of either side is refused.
     """
@@ -24,11 +35,11 @@ def reach(url: str, tls: ssl.SSLContext, *, seconds: float) -> str:
     try:
         with dial(host, parts.port or (443 if secure else 80), deadline) as dialled:
             if not secure:
-                return "plain http"
+                return Reached(spoken="plain http")
             dialled.settimeout(deadline.left())
             with tls.wrap_socket(dialled, server_hostname=host) as secured:
                 _hear_refusal(secured, min(_REFUSAL_SECONDS, deadline.left()))
-                return secured.version() or "TLS"
+                return Reached(spoken=secured.version() or "TLS", certificate=secured.getpeercert(binary_form=True))
     except (OSError, ValueError) as error:
         raise CustomsUnreachable(
             f"{parts.scheme}://{parts.netloc} cannot be reached: {error}",

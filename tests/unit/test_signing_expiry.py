@@ -44,8 +44,8 @@ def test_nothing_is_said_until_60_days_are_left() -> None:
 @pytest.mark.parametrize(
     ("days", "urge"),
     [
-        (60, "plan its renewal"),
-        (30, "have the new one issued now"),
+        (60, "its renewal has to be planned"),
+        (30, "the new one has to be issued now"),
         (14, "this week"),
         (7, "urgent"),
         (1, "its last day"),
@@ -69,7 +69,7 @@ def test_warning_becomes_a_fault_the_second_after_14_days() -> None:
 def test_warning_names_role_file_days_and_the_day_in_beijing() -> None:
     assert only(watched(end=12 * DAY + timedelta(hours=13))).text == (
         "signing key main: the certificate CN=ours in main.pem expires in 12 days, on 2026-12-08 (less than 14 days): "
-        "put the new one in place this week"
+        "the new one has to be in place this week"
     )
 
 
