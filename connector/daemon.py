@@ -23,7 +23,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from connector.config import Settings
 from connector.errors import ConnectorError, CustomsUnreachable, SigningError, UnreadableMessage
-from connector.pipeline.activation import activate
+from connector.pipeline.activation import activate, signs_now
 from connector.pipeline.cycle import collect_and_prepare, unanswered
 from connector.pipeline.deliver import deliver
 from connector.pipeline.split import split_refused
@@ -144,6 +144,8 @@ class _Live:
     connector: Connector
     read_again_by: Connector | None = None
     """With what the kept receipts that could not be read were last read again."""
+    told: tuple[Connector, str] | None = None
+    """With what, and which of its keys signing, it was last made sure that the log tells of it."""
 
 
 def run(
@@ -164,7 +166,7 @@ def run(
     )
     deliver_part = _Part("deliver", lambda: _deliver(live.connector))
     parts = [
-        (_Part("collect", lambda: _collect(live.connector)), schedule.collect_seconds),
+        (_Part("collect", lambda: _collect(live)), schedule.collect_seconds),
         *[(deliver_part, schedule.deliver_seconds)] * workers,
         (_Part("receipts", lambda: _receive(live)), schedule.receipts_seconds),
     ]
@@ -202,11 +204,22 @@ def _reload(live: _Live, reload: Callable[[Connector], Connector]) -> None:
     )
 
 
-def _collect(connector: Connector) -> _Tick:
+def _collect(live: _Live) -> _Tick:
+    connector = live.connector
+    _tell_of_takeover(live, connector)
     cycle = collect_and_prepare(connector)
     held = cycle.collected.unreadable + cycle.prepared.quarantined
     news = [f"{held} new in quarantine: `connector quarantine list`"] if held else []
     return _Tick(failures=cycle.failures, idle=cycle.collected.is_elsewhere, news=news)
+
+
+def _tell_of_takeover(live: _Live, connector: Connector) -> None:
+    """Have the log tell that another key signs, once its time has come; no configuration is read then."""
+    in_use = connector, signs_now(connector)
+    if in_use != live.told:
+        if activate(connector) and in_use[1]:
+            log.info("[signing.%s] signs from now on", in_use[1])
+        live.told = in_use
 
 
 def _deliver(connector: Connector) -> _Tick:

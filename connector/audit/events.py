@@ -12,7 +12,7 @@ class Event(StrEnum):
     """A kind of thing that happens."""
 
     ACTIVATED = "activated"
-    """Other keys, certificates, mappings or addresses are in use from now on."""
+    """Other keys, certificates, mappings or addresses are in use from now on, or another of the keys signs."""
     COLLECTED = "collected"
     """A new or changed source record was read."""
     MAPPED = "mapped"

@@ -1,4 +1,8 @@
-"""activate: the log says which keys, certificates, mappings, accounts and addresses are in use, at every change."""
+"""activate: the log says which keys, certificates, mappings, accounts and addresses are in use, at every change.
+
+Which key signs changes by itself when its time has come or its certificate ends. Whoever works on for days asks
+`signs_now` and, when that changes, activates once more.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from connector.audit import log
 from connector.audit.events import Entry, Event
 from connector.audit.queries import EntryFilter, entries
 from connector.deeds import Deed
+from connector.errors import SigningError
 from connector.pipeline.wiring import ACTOR, Connector
 
 
@@ -22,10 +27,21 @@ def activate(connector: Connector) -> bool:
     return True
 
 
+def signs_now(connector: Connector) -> str:
+    """The name of the key that signs now, e.g. ``main``; empty when none does, or its certificate is not valid."""
+    with connector.database.read() as connection:
+        now = connector.clock(connection)
+    try:
+        return connector.keys.active(now).name
+    except SigningError:
+        return ""
+
+
 def _in_use(connector: Connector) -> dict[str, object]:
     """JSON values only."""
     opener = connector.open_envelope
     return {
+        "signs": signs_now(connector),
         "keys": {
             one.name: {
                 "key_id": one.key.certificate.key_id,

@@ -193,6 +193,26 @@ def test_run_once_ends_as_interrupted_when_ctrl_c_is_pressed(
     assert states(hanging, query) == {"in_doubt", "pending"}
 
 
+def test_log_tells_when_another_key_takes_over_while_the_daemon_works(
+    busy: Path, daemon: Daemon, edit: Edit, query: Query
+) -> None:
+    begin = (datetime.now(UTC) + timedelta(seconds=12)).isoformat(timespec="milliseconds")
+    config = busy / "connector.toml"
+    text = config.read_text("utf-8")
+    main = text[text.index("[signing.main]") :].partition("\n[")[0]
+    following = main.replace("[signing.main]", f"[signing.next]\nactive_from = {begin}")
+    edit(config, "[customs]\n", f"{following}\n[customs]\n")
+    told = "SELECT json_extract(body, '$.signs') FROM audit_entry WHERE event = 'activated' ORDER BY sequence"
+    with daemon(busy) as process:
+        assert query(busy / "connector.db", told) == [("main",)]
+        until(lambda: len(query(busy / "connector.db", told)) > 1)
+        until(lambda: "[signing.next] signs from now on" in said(busy))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+    assert query(busy / "connector.db", told) == [("main",), ("next",)]
+    assert "[signing.main] signs from now on" not in said(busy)
+
+
 def test_configuration_is_read_again_at_sighup_and_kept_receipts_are_applied_then(
     busy: Path, daemon: Daemon, office: Office, edit: Edit, query: Query
 ) -> None:

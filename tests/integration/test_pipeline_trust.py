@@ -209,6 +209,24 @@ def test_what_is_in_use_is_told_when_it_changes_and_only_then(connector: Connect
     assert key["key_id"] == connector.keys.keys[0].key.certificate.key_id
 
 
+def test_log_tells_which_key_signs_when_another_takes_over_and_when_none_is_left(connector: Connector) -> None:
+    key = connector.keys.keys[0].key
+    takes_over = datetime.now(UTC) + DAY
+    clock = {"now": takes_over - timedelta(seconds=1)}
+    ring = KeyRing(
+        [RingKey(name="main", key=key, active_from=None), RingKey(name="next", key=key, active_from=takes_over)]
+    )
+    connector = replace(connector, keys=ring, clock=lambda _connection: clock["now"])
+    for now in (clock["now"], takes_over, key.certificate.valid_until + timedelta(seconds=1)):
+        clock["now"] = now
+        assert activate(connector)
+        assert not activate(connector)
+    with connector.database.read() as connection:
+        told = entries(connection, EntryFilter(event="activated"))
+    assert [one.detail["signs"] for one in told] == ["main", "next", ""]
+    assert told[1].time == takes_over
+
+
 def test_receipts_of_another_account_are_kept_and_not_applied(answered: Connector) -> None:
     received = take_receipts(replace(answered, receiver="DXPEDCCEB0000099"))
     assert received.receipts == 0
