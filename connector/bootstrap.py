@@ -19,7 +19,7 @@ from connector.storage.database import Database, now_by_database
 
 if TYPE_CHECKING:
     from connector.mapping.engine import DocumentMapping
-    from connector.pipeline.wiring import Collection, Connector
+    from connector.pipeline.wiring import CheckpointPolicy, Collection, Connector
     from connector.signing.interface import SigningKey
     from connector.sources.database import SourceDatabase
     from connector.sources.records_file import RecordsFile
@@ -73,6 +73,7 @@ def build_connector(
         database=open_database(settings, watch=watch),
         collections=collections,
         keys=keys,
+        checkpoints=checkpoint_policy(settings),
         open_envelope=EnvelopeOpener(
             trusted=trusted_certificates(customs.receipt_certificate_files),
             is_required=customs.require_signed_receipts,
@@ -110,6 +111,24 @@ def build_connector(
         clock=now_by_database,
         random=SystemRandom(),
         is_stopping=is_stopping,
+    )
+
+
+def checkpoint_policy(settings: Settings) -> CheckpointPolicy | None:
+    """Who signs checkpoints of the log, and where they go. Raises `SigningError` or `ConfigurationError`."""
+    from connector.audit.sinks import CheckpointFile
+    from connector.pipeline.wiring import CheckpointPolicy
+    from connector.signing.notes import NoteVerifier, load_note_signer
+
+    audit = settings.audit
+    if audit is None:
+        return None
+    return CheckpointPolicy(
+        signer=load_note_signer(audit.origin, audit.key_file, secret(audit.passphrase, audit.passphrase_file)),
+        former=[NoteVerifier.parse(key) for key in audit.former_keys],
+        sinks=[CheckpointFile(audit.checkpoint_file)],
+        every_entries=audit.every_entries,
+        every=timedelta(seconds=audit.every_seconds),
     )
 
 

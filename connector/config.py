@@ -204,6 +204,26 @@ class CustomsSettings(_Section):
         return self
 
 
+class AuditSettings(_Section):
+    """``[audit]``: checkpoints of the audit log, signed with a key that signs nothing else."""
+
+    origin: Annotated[str, Field(pattern=r"^[^\s+]+$", max_length=200)]
+    """The name of the log, which no other log has, e.g. ``wms.example.com/log``."""
+    key_file: FilePath
+    """Ed25519 in PKCS#8 PEM, not readable by others; `connector audit key --new` makes it."""
+    passphrase_file: FilePath | None = None
+    passphrase: Secret = Field(default=None, exclude=True)
+    """By the environment only."""
+    former_keys: tuple[str, ...] = ()
+    """Verifier keys (``NAME+ID+KEY``) of keys that signed earlier checkpoints."""
+    checkpoint_file: FilePath
+    """Where checkpoints are kept besides the database; best where those who run the database cannot write."""
+    every_entries: Annotated[int, Field(ge=1)] = 1000
+    """How many new entries call for a checkpoint."""
+    every_seconds: Seconds = 300
+    """How long a new entry waits for one at most."""
+
+
 class ScheduleSettings(_Section):
     """``[schedule]``: how often the daemon runs each part, in seconds."""
 
@@ -239,6 +259,7 @@ class Settings(BaseSettings):
     signing: Annotated[dict[str, SigningSettings], Field(min_length=1)]
     customs: CustomsSettings
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
+    audit: AuditSettings | None = None
     simulator: SimulatorSettings | None = None
 
     @classmethod

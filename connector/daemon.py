@@ -24,6 +24,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from connector.config import Settings
 from connector.errors import ConnectorError, CustomsUnreachable, SigningError, UnreadableMessage
 from connector.pipeline.activation import activate, signs_now
+from connector.pipeline.checkpoint import checkpoint_now, checkpoint_when_due
 from connector.pipeline.cycle import collect_and_prepare, unanswered
 from connector.pipeline.deliver import deliver
 from connector.pipeline.split import split_refused
@@ -33,6 +34,8 @@ from connector.pipeline.wiring import Connector
 _MARGIN_SECONDS = 1.0
 """How long after the deadline of a call everything has ended."""
 _LOOK_SECONDS = 0.2
+_CHECKPOINT_SECONDS = 5.0
+"""How often it is looked at least whether a checkpoint of the audit log is due."""
 _KILLED_BY = 128
 """What a shell adds to the number of the signal that ended a program: 130 for SIGINT, 143 for SIGTERM."""
 
@@ -161,7 +164,7 @@ def run(
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick skipped because the last one works is no news
     scheduler = BackgroundScheduler(
         timezone=UTC,
-        executors={"default": ThreadPoolExecutor(workers + 2)},
+        executors={"default": ThreadPoolExecutor(workers + 3)},
         job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
     )
     deliver_part = _Part("deliver", lambda: _deliver(live.connector))
@@ -170,6 +173,9 @@ def run(
         *[(deliver_part, schedule.deliver_seconds)] * workers,
         (_Part("receipts", lambda: _receive(live)), schedule.receipts_seconds),
     ]
+    if settings.audit is not None:
+        seconds = min(settings.audit.every_seconds, _CHECKPOINT_SECONDS)
+        parts.append((_Part("audit", lambda: _checkpoint(live.connector)), seconds))
     for part, seconds in parts:
         scheduler.add_job(part, "interval", seconds=seconds, name=part.name, next_run_time=datetime.now(UTC))
     scheduler.start()
@@ -180,6 +186,7 @@ def run(
     ending = threading.Thread(target=scheduler.shutdown, name="ending", daemon=True)  # it waits for what still works
     ending.start()
     ending.join(settings.customs.deadline_seconds + _MARGIN_SECONDS)
+    _Part("audit", lambda: _checkpoint_at_end(live.connector))()
     if ending.is_alive():
         log.warning("stopped; what was still being done, and is not committed, is done again after the next start")
         os._exit(stop.exit_code)
@@ -231,6 +238,16 @@ def _deliver(connector: Connector) -> _Tick:
         news.append(f"{delivered.stopped} messages refused, parked or in conflict: `connector status` says what to do")
     failures = [unanswered(delivered)] if delivered.unanswered else []
     return _Tick(failures=failures, idle=not delivered.outcomes, news=news)
+
+
+def _checkpoint(connector: Connector) -> _Tick:
+    checkpoint_when_due(connector)
+    return _Tick()
+
+
+def _checkpoint_at_end(connector: Connector) -> _Tick:
+    checkpoint_now(connector)
+    return _Tick()
 
 
 def _receive(live: _Live) -> _Tick:

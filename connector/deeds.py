@@ -18,6 +18,8 @@ class Deed(StrEnum):
     """Commit: the schema of our own database."""
     ACTIVATE = "activate"
     """Commit: the log says that another configuration is in use."""
+    CHECKPOINT = "checkpoint"
+    """Commit: a signed checkpoint of the audit log."""
     LEASE = "lease"
     """Commit: a collection or a receipt stream is ours for a while, or given back."""
     COLLECT = "collect"

@@ -14,6 +14,7 @@ One tree; the number is the process exit code of the command line contract::
     ├── CustomsUnreachable          6   the customs interface
     ├── SigningError                7   key, certificate or signature
     │   └── SignatureInvalid        7   a signature that does not verify
+    ├── AuditLogInvalid             9   the audit log is not what it was
     ├── UnreadableMessage           1   XML that the strict parser or a schema refuses
     └── ResendRefused               3   a resend that would be wrong
 
@@ -114,6 +115,12 @@ class SigningError(ConnectorError):
 
 class SignatureInvalid(SigningError):
     """A signature does not verify, or is not made as its profile demands."""
+
+
+class AuditLogInvalid(ConnectorError):
+    """The audit log, or a checkpoint of it, is not what it was when it was written."""
+
+    exit_code = 9
 
 
 class UnreadableMessage(ConnectorError):

@@ -1,52 +1,58 @@
 """Appending to the log: the last step of the transaction whose changes it describes.
 
 Numbers are given under the writer lock, so they have no gaps and follow the order of commits: SQLite has one writer at
-a time anyway, PostgreSQL waits for an advisory lock that ends with the transaction.
+a time anyway, PostgreSQL waits for an advisory lock that ends with the transaction. What an entry adds to the tree is
+written with it, so the tree is never behind the log.
 """
 
 from __future__ import annotations
 
-import json
+import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 
+from connector.audit.bodies import KEY_COLUMNS, code_of, digest_of_name, encode, state_of
 from connector.audit.events import Entry
+from connector.audit.nodes import frontier, lock_log
+from connector.audit.tree import leaf_hash
 from connector.storage.audit import ACTORS, AUDIT_ENTRIES
-from connector.storage.database import lock
+
+_SALT_BYTES = 32
 
 
 def append(transaction: Connection, entries: Sequence[Entry], *, actor: str, time: datetime) -> None:
     """Number and write the entries. Nothing else may be written in the transaction afterwards."""
     if not entries:
         return
-    lock(transaction, "audit")
-    actor_id = _actor_id(transaction, actor)
-    last = transaction.execute(select(func.max(AUDIT_ENTRIES.c.sequence))).scalar() or 0
-    transaction.execute(
-        insert(AUDIT_ENTRIES),
-        [
+    lock_log(transaction)
+    actor_id, digest = _actor(transaction, actor)
+    tree = frontier(transaction)
+    rows = []
+    for number, entry in enumerate(entries, start=tree.size + 1):
+        body = encode(entry, sequence=number, time=time, actor=digest)
+        rows.append(
             {
                 "sequence": number,
+                "body": body,
+                "hashes": b"".join(tree.add(leaf_hash(body))),
                 "time": time,
                 "event": entry.event.value,
                 "actor_id": actor_id,
-                "source_key": entry.source_key,
-                "document_type": entry.document_type,
-                "business_key": entry.business_key,
-                "message_id": entry.message_id,
-                "waybill": entry.waybill,
-                "export_list": entry.export_list,
-                "body": json.dumps(entry.detail, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
+                "code": code_of(entry.detail),
+                "state": state_of(entry.detail),
+                **{name: getattr(entry, name) for name in KEY_COLUMNS},
             }
-            for number, entry in enumerate(entries, start=last + 1)
-        ],
-    )
+        )
+    transaction.execute(insert(AUDIT_ENTRIES), rows)
 
 
-def _actor_id(transaction: Connection, name: str) -> int:
-    found = transaction.execute(select(ACTORS.c.id).where(ACTORS.c.name == name)).scalar()
-    if found is not None:
-        return int(found)
-    return int(transaction.execute(insert(ACTORS).values(name=name).returning(ACTORS.c.id)).scalar_one())
+def _actor(transaction: Connection, name: str) -> tuple[int, str]:
+    """The number of a person, and the digest that stands for the name."""
+    found = transaction.execute(select(ACTORS.c.id, ACTORS.c.digest).where(ACTORS.c.name == name)).one_or_none()
+    if found is None:
+        salt = secrets.token_bytes(_SALT_BYTES)
+        row = {"name": name, "salt": salt, "digest": digest_of_name(salt, name)}
+        found = transaction.execute(insert(ACTORS).values(row).returning(ACTORS.c.id, ACTORS.c.digest)).one()
+    return found.id, found.digest

@@ -1,17 +1,35 @@
-"""Reading the log."""
+"""Reading the log.
+
+Entries come in the order of time and number, so that an index gives the newest of any filter without sorting: time
+follows the numbers but for what several processes write within one moment, or after a clock was set back.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, cast, func, literal, or_, select, tuple_
+from sqlalchemy.types import Text
 
 from connector.audit.events import Recorded
 from connector.storage.audit import ACTORS, AUDIT_ENTRIES
+from connector.storage.columns import UtcTime
+
+_RARE = ("source_key", "business_key", "message_id", "waybill", "export_list")
+"""Columns of which one value names few entries."""
+_COMMON = ("event", "code", "state")
+"""Columns of which one value may name a third of all entries."""
+
+
+class Position(NamedTuple):
+    """Where an entry stands in the order of a listing."""
+
+    time: datetime
+    sequence: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +47,21 @@ class EntryFilter:
     message_id: str | None = None
     waybill: str | None = None
     export_list: str | None = None
+    code: str | None = None
+    """Of a receipt."""
+    state: str | None = None
+    """The delivery state or customs status that it came to."""
+    text: str | None = None
+    """Anywhere in the body; this reads every entry that the rest of the filter leaves."""
+    before: Position | None = None
+    """Only what stands before this one: the page before it."""
 
 
 def entries(connection: Connection, wanted: EntryFilter, *, at_most: int | None = None) -> list[Recorded]:
     """The entries in order; with ``at_most``, the newest of them, still in order."""
-    query = _filtered(wanted).order_by(AUDIT_ENTRIES.c.sequence.desc()).limit(at_most)
-    return [_recorded(row) for row in reversed(connection.execute(query).all())]
+    table = AUDIT_ENTRIES.c
+    query = _joined().where(*_conditions(connection, wanted)).order_by(table.time.desc(), table.sequence.desc())
+    return [_recorded(row) for row in reversed(connection.execute(query.limit(at_most)).all())]
 
 
 def entry(connection: Connection, sequence: int) -> Recorded | None:
@@ -55,9 +82,9 @@ def story(
         _joined()
         .where(
             or_(
-                table.source_key.in_(source_keys),
-                table.business_key.in_(business_keys),
-                and_(table.message_id.in_(message_ids), table.business_key == ""),
+                and_(table.source_key.in_(source_keys), table.source_key != ""),
+                and_(table.business_key.in_(business_keys), table.business_key != ""),
+                and_(table.message_id.in_(message_ids), table.message_id != "", table.business_key == ""),
             )
         )
         .order_by(table.sequence)
@@ -67,29 +94,46 @@ def story(
 
 def count(connection: Connection) -> int:
     """How many entries there are."""
-    return connection.execute(select(func.count()).select_from(AUDIT_ENTRIES)).scalar_one()
+    return connection.execute(select(func.max(AUDIT_ENTRIES.c.sequence))).scalar() or 0
 
 
 def _joined() -> Select[Any]:
-    return select(AUDIT_ENTRIES, ACTORS.c.name.label("actor")).join(ACTORS)
+    return select(AUDIT_ENTRIES, func.coalesce(ACTORS.c.name, ACTORS.c.digest).label("actor")).join(ACTORS)
 
 
-def _filtered(wanted: EntryFilter) -> Select[Any]:
-    query = _joined()
-    if wanted.since is not None:
-        query = query.where(AUDIT_ENTRIES.c.time >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(AUDIT_ENTRIES.c.time < wanted.until)
+def _conditions(connection: Connection, wanted: EntryFilter) -> Iterator[ColumnElement[bool]]:
+    table = AUDIT_ENTRIES.c
+    asked = {name: value for name in (*_RARE, *_COMMON) if (value := getattr(wanted, name)) is not None}
+    is_rare = not asked.keys().isdisjoint(_RARE)
+    for name, value in asked.items():
+        # SQLite keeps no statistics: it may take the index of a common value, unless an expression hides the column.
+        yield (table[name].concat("") if is_rare and name in _COMMON else table[name]) == value
+        if name != "event":
+            yield table[name] != ""  # the index holds no empty values, and only this says that none is wanted
     if wanted.actor is not None:
-        query = query.where(ACTORS.c.name == wanted.actor)
-    for name in ("event", "source_key", "document_type", "business_key", "message_id", "waybill", "export_list"):
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(AUDIT_ENTRIES.c[name] == value)
-    return query
+        number = select(ACTORS.c.id).where(or_(ACTORS.c.name == wanted.actor, ACTORS.c.digest == wanted.actor))
+        yield (table.actor_id + 0 if is_rare else table.actor_id) == number.scalar_subquery()
+    if wanted.document_type is not None:
+        yield table.document_type == wanted.document_type
+    if wanted.since is not None:
+        yield table.time >= wanted.since
+    if wanted.until is not None:
+        yield table.time < wanted.until
+    if wanted.before is not None:
+        here = tuple_(literal(wanted.before.time, UtcTime()), literal(wanted.before.sequence))
+        yield tuple_(table.time, table.sequence) < here
+    if wanted.text is not None:
+        yield _text_of_body(connection).contains(wanted.text, autoescape=True)
+
+
+def _text_of_body(connection: Connection) -> ColumnElement[str]:
+    if connection.dialect.name == "postgresql":
+        return func.convert_from(AUDIT_ENTRIES.c.body, "UTF8")
+    return cast(AUDIT_ENTRIES.c.body, Text)
 
 
 def _recorded(row: Row[Any]) -> Recorded:
+    said = json.loads(row.body)
     return Recorded(
         sequence=row.sequence,
         time=row.time,
@@ -101,5 +145,5 @@ def _recorded(row: Row[Any]) -> Recorded:
         message_id=row.message_id,
         waybill=row.waybill,
         export_list=row.export_list,
-        detail=json.loads(row.body),
+        detail=said["detail"],
     )

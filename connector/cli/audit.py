@@ -23,8 +23,8 @@ from connector.cli.context import (
     WaybillOption,
     settings_of,
 )
-from connector.cli.output import print_json, print_lines, print_table, shown
-from connector.errors import UsageError
+from connector.cli.output import print_json, print_lines, print_object, print_table, shown
+from connector.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
     from connector.audit.events import Recorded
@@ -95,6 +95,37 @@ def show(context: typer.Context, sequence: int, as_json: JsonOption = False) -> 
     detail = fields.pop("detail")
     print_lines(f"{name:<14} {shown(value)}" for name, value in fields.items() if value)
     print_lines([json.dumps(detail, ensure_ascii=False, indent=2)])
+
+
+@app.command()
+def key(
+    context: typer.Context,
+    new: Annotated[
+        bool, typer.Option("--new", help="Make the key first; a file that exists is never touched.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the public key that checkpoints verify with; hand it to the auditor on a way of its own."""
+    from connector.bootstrap import checkpoint_policy
+    from connector.secret_file import secret
+    from connector.signing.notes import new_note_key
+
+    settings = settings_of(context)
+    audit = settings.audit
+    if audit is None:
+        raise ConfigurationError(
+            "there is no [audit] in the configuration",
+            effect="no checkpoint of the audit log is signed",
+            remedy="add [audit] with origin, key_file and checkpoint_file; config/connector.toml shows it",
+        )
+    if new:
+        new_note_key(audit.key_file, secret(audit.passphrase, audit.passphrase_file))
+    policy = checkpoint_policy(settings)
+    assert policy is not None  # there is [audit]
+    if as_json:
+        print_object({"verifier_key": policy.signer.verifier.key})
+        return
+    print_lines([policy.signer.verifier.key])
 
 
 _FOR_PROGRAMS = frozenset({"content", "digest", "guid", "key_id", "mapping_digest", "time"})

@@ -29,6 +29,7 @@ from connector.demo import parties, tables
 from connector.demo.returns import Fault, generate
 from connector.demo.rows import archive_rows, customs_list, master_rows, warehouse_rows
 from connector.errors import UsageError
+from connector.signing.notes import new_note_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,6 +72,7 @@ def build(directory: Path, *, returns: int, seed: int, port: int, suite: str = "
     script = shipped("certs") / "make_development_pki.py"
     command = [sys.executable, str(script), str(certs), "--suite", suite]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own script, our own interpreter
+    new_note_key(certs / "audit.key.pem")
     shutil.copytree(shipped("mappings") / "ruoyi", directory / "mappings")
     faults = _write_data(directory, returns, seed)
     registry, config = directory / "registry.toml", directory / "connector.toml"
@@ -189,6 +191,11 @@ receipt_certificate_files = ["certs/office.crt.pem"]
 settle_seconds = 5
 retry_first_seconds = 1
 breaker_open_seconds = 2
+
+[audit]
+origin = "demo.invalid/log"
+key_file = "certs/audit.key.pem"
+checkpoint_file = "checkpoints.txt"
 
 [schedule]
 collect_seconds = 5

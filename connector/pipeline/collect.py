@@ -15,11 +15,12 @@ from connector.audit import log
 from connector.audit.events import Entry, Event
 from connector.deeds import Deed
 from connector.mapping.outcomes import FaultCode
-from connector.messages.records import SourceRecord, rfc3339
+from connector.messages.records import rfc3339
 from connector.pipeline.entries import quarantined
 from connector.pipeline.leasing import held
 from connector.pipeline.wiring import ACTOR, Collection, Connector
 from connector.sources import inbox, quarantine
+from connector.sources.inbox import Stored
 from connector.sources.interface import Page
 from connector.sources.quarantine import Held
 from connector.storage import leases
@@ -72,7 +73,7 @@ def _collect(connector: Connector, collection: Collection, lease: Lease, total: 
                 inbox.move_cursor(transaction, collection.name, page.remember)
             unreadable = quarantine.not_yet_held(transaction, _unreadable(collection, page))
             quarantine.hold(transaction, unreadable, now=now)
-            entries = [_collected(*one) for one in stored] + [quarantined(one) for one in unreadable]
+            entries = [_collected(one) for one in stored] + [quarantined(one) for one in unreadable]
             log.append(transaction, entries, actor=ACTOR, time=now)
         total.changed += len(stored)
         total.unreadable += len(unreadable)
@@ -82,11 +83,17 @@ def _collect(connector: Connector, collection: Collection, lease: Lease, total: 
         quarantine.try_again(transaction, collection.name, _ENDED_ELSEWHERE)
 
 
-def _collected(record: SourceRecord, version: int) -> Entry:
+def _collected(stored: Stored) -> Entry:
+    record = stored.record
     return Entry(
         event=Event.COLLECTED,
         source_key=str(record.key),
-        detail={"version": version, "changed_at": rfc3339(record.changed_at), "lines": len(record.lines)},
+        detail={
+            "version": stored.version,
+            "changed_at": rfc3339(record.changed_at),
+            "lines": len(record.lines),
+            "digest": stored.digest,
+        },
     )
 
 

@@ -6,14 +6,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.errors import (
+    AuditLogInvalid,
+    ConfigurationError,
     ConnectorError,
     CustomsUnreachable,
+    SignatureInvalid,
     SigningError,
     SourceChanged,
     SourceUnreachable,
     UnreadableMessage,
 )
 from connector.outbox.queries import open_messages
+from connector.pipeline.checkpoint import checkpoint_now
 from connector.pipeline.collect import Collected, collect
 from connector.pipeline.deliver import Delivered, deliver
 from connector.pipeline.prepare import Prepared, prepare
@@ -22,7 +26,7 @@ from connector.pipeline.take_receipts import Received, take_receipts
 from connector.pipeline.wiring import Connector
 
 _PARTIAL = 3
-_PRECEDENCE = (SigningError.exit_code, SourceUnreachable.exit_code, CustomsUnreachable.exit_code)
+_PRECEDENCE = (AuditLogInvalid, SigningError, SourceUnreachable, CustomsUnreachable, ConfigurationError)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,11 +52,11 @@ class Cycle:
 
     @property
     def exit_code(self) -> int:
-        """The first that applies of 7 signing, 5 source, 6 customs, 3 something was not accepted, 0."""
+        """The first that applies of 9, 7, 5, 6, 4 for a failure of that kind, 3 something was not accepted, 0."""
         codes = {failure.exit_code for failure in self.failures}
-        for code in _PRECEDENCE:
-            if code in codes:
-                return code
+        for kind in _PRECEDENCE:
+            if kind.exit_code in codes:
+                return kind.exit_code
         held = self.collected.unreadable + self.prepared.quarantined
         refused = self.delivered.stopped + self.received.rejected + self.received.unreadable
         return _PARTIAL if held or refused else 0
@@ -74,6 +78,10 @@ def run_once(connector: Connector) -> Cycle:
     try:
         cycle.split = split_refused(connector)
     except (SigningError, UnreadableMessage) as error:
+        cycle.failures.append(error)
+    try:
+        checkpoint_now(connector)
+    except (AuditLogInvalid, ConfigurationError, SignatureInvalid) as error:
         cycle.failures.append(error)
     with connector.database.read() as connection:
         cycle.waiting, cycle.next_at = open_messages(connection)

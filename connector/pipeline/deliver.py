@@ -7,6 +7,7 @@ more: a worker that was paused meanwhile sends nothing. Any number of workers ma
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -229,8 +230,13 @@ def _record(connector: Connector, claim: Claim, reply: _Reply, mark: datetime | 
                 "attempt": claim.number,
                 "outcome": reply.outcome,
                 "info": step.info,
-                "delivery_state": step.state.value if ours else "unchanged: it was settled or taken over meanwhile",
-            },
+                "response": "" if reply.response is None else hashlib.sha256(reply.response).hexdigest(),
+            }
+            | (
+                {"delivery_state": step.state.value}
+                if ours
+                else {"unchanged": "it was settled or taken over meanwhile"}
+            ),
         )
         log.append(transaction, [entry], actor=ACTOR, time=now)
     return step.state if ours else None
@@ -270,7 +276,13 @@ def _step(connector: Connector, claim: Claim, reply: _Reply, now: datetime) -> S
 
 def _attempted(claim: Claim) -> Entry:
     return Entry(
-        event=Event.ATTEMPTED, message_id=claim.message_id, detail={"attempt": claim.number, "kind": claim.kind}
+        event=Event.ATTEMPTED,
+        message_id=claim.message_id,
+        detail={
+            "attempt": claim.number,
+            "kind": claim.kind,
+            "request": hashlib.sha256(claim.body).hexdigest(),
+        },
     )
 
 

@@ -9,12 +9,14 @@ from random import Random
 
 from sqlalchemy import Connection
 
+from connector.audit.sinks import CheckpointSink
 from connector.mapping.engine import DocumentMapping
 from connector.messages.builder import Transfer
 from connector.outbox.breaker import BreakerPolicy
 from connector.outbox.retry import RetryPolicy
 from connector.signing.envelopes import EnvelopeOpener
 from connector.signing.keyring import KeyRing
+from connector.signing.notes import NoteSigner, NoteVerifier
 from connector.sources.interface import RecordSource
 from connector.storage.database import Database
 from connector.transport.interface import Customs
@@ -39,6 +41,23 @@ class Collection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointPolicy:
+    """Who signs checkpoints, when, and where they go."""
+
+    signer: NoteSigner
+    former: Sequence[NoteVerifier]
+    """Keys that signed earlier ones."""
+    sinks: Sequence[CheckpointSink]
+    every_entries: int
+    every: timedelta
+
+    @property
+    def trusted(self) -> list[NoteVerifier]:
+        """Every key that may have signed a checkpoint of this log."""
+        return [self.signer.verifier, *self.former]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
     """Everything one connector works with."""
 
@@ -52,6 +71,8 @@ class Connector:
     """Where receipts and answers come from; the name of its circuit breaker and of the receipt stream's cursor."""
     answers_questions: bool
     """Whether customs can be asked about a message."""
+    checkpoints: CheckpointPolicy | None = None
+    """Who signs checkpoints of the log; None where nobody does."""
     open_envelope: EnvelopeOpener
     """Opens what customs sends, if it is signed as it must be."""
     tls_certificates: Mapping[str, Sequence[str]] = field(default_factory=dict)

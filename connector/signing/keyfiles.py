@@ -74,10 +74,10 @@ def read_key(suite_name: str, key_file: Path, certificate_file: Path | None, phr
 
 def _read_private_key(path: Path, phrase: str | None, suite: Suite) -> tuple[Any, Certificate | None]:
     """The key, and the certificate where the file holds one too."""
-    data = _read_private(path)
+    data = read_key_file(path)
     is_pem = data.lstrip().startswith(_PEM)
     if is_pem:
-        _require_phrase_fits(path, phrase, encrypted=b"ENCRYPTED" in data)
+        require_phrase_fits(path, phrase, encrypted=b"ENCRYPTED" in data)
     try:
         if is_pem:
             return suite.scheme.from_pem(data, phrase), None
@@ -91,15 +91,16 @@ def _read_private_key(path: Path, phrase: str | None, suite: Suite) -> tuple[Any
         ) from None
 
 
-def _require_phrase_fits(path: Path, phrase: str | None, *, encrypted: bool) -> None:
+def require_phrase_fits(path: Path, phrase: str | None, *, encrypted: bool) -> None:
+    """Raise `SigningError` where a pass phrase is missing or too many."""
     if encrypted and not phrase:
         raise unusable(f"{path} is encrypted", "set passphrase_file, or the passphrase by the environment")
     if phrase and not encrypted:
         raise unusable(f"{path} is not encrypted, but there is a pass phrase", "remove the pass phrase")
 
 
-def _read_private(path: Path) -> bytes:
-    """The bytes of a file that nobody else may read."""
+def read_key_file(path: Path) -> bytes:
+    """The bytes of a file that nobody else may read. Raises `SigningError`."""
     try:
         return read_private(path)
     except NotPrivate as error:

@@ -42,11 +42,22 @@ def move_cursor(transaction: Connection, collection: str, cursor: Cursor) -> Non
         )
 
 
-def store(transaction: Connection, records: Sequence[SourceRecord], *, now: datetime) -> list[tuple[SourceRecord, int]]:
-    """Store the records that differ from the newest version of their key; each of these with its version."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A record that was not known as it is now."""
+
+    record: SourceRecord
+    version: int
+    """1 for a new key."""
+    digest: str
+    """SHA-256 of the row as it is stored, hex."""
+
+
+def store(transaction: Connection, records: Sequence[SourceRecord], *, now: datetime) -> list[Stored]:
+    """Store the records that differ from the newest version of their key; only these."""
     newest = _newest_versions(transaction, {record.key for record in records})
     rows: list[dict[str, object]] = []
-    stored: list[tuple[SourceRecord, int]] = []
+    stored: list[Stored] = []
     latest: dict[SourceKey, dict[str, object]] = {}
     for record in records:
         body = record.to_json()
@@ -68,7 +79,7 @@ def store(transaction: Connection, records: Sequence[SourceRecord], *, now: date
             "state": "waiting",
         }
         rows.append(latest[record.key])
-        stored.append((record, version + 1))
+        stored.append(Stored(record=record, version=version + 1, digest=fingerprint))
     if rows:
         _supersede(transaction, rows)
         transaction.execute(insert(SOURCE_RECORDS), rows)

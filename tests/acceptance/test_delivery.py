@@ -134,7 +134,7 @@ def test_lock_is_gone_and_its_messages_are_in_doubt_at_once_when_the_first_proce
     )
     assert first_of_it == ("abandoned", "its sender ended without an outcome")
     told = query(hanging / "connector.db", "SELECT body FROM audit_entry WHERE event = 'delivery_changed'")
-    assert json.loads(told[0][0])["delivery_state"] == "in_doubt"
+    assert json.loads(told[0][0])["detail"]["delivery_state"] == "in_doubt"
 
 
 @pytest.fixture
@@ -283,7 +283,7 @@ def test_message_in_doubt_is_settled_by_an_operator_and_told_in_the_log(
         "SELECT message_id, name, body FROM audit_entry JOIN actor ON actor_id = actor.id WHERE event = 'settled'"
         " ORDER BY sequence",
     )
-    assert [(row[0], row[1], json.loads(row[2])["verdict"]) for row in told] == [
+    assert [(row[0], row[1], json.loads(row[2])["detail"]["verdict"]) for row in told] == [
         (first, "wang", "delivered"),
         (second, "wang", "not_received"),
     ]

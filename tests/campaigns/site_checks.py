@@ -15,7 +15,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, text
 
+from connector.audit.checkpoints import issued_after
 from connector.audit.events import Event
+from connector.audit.nodes import StoredTree
+from connector.audit.tree import Frontier
+from connector.audit.verification import rebuild
 from connector.messages.receipts import CustomsStatus
 from connector.outbox.queries import count_documents, count_messages
 from connector.simulator import enquiries, tables
@@ -239,6 +243,16 @@ def _records_at_fault(connection: Connection) -> Iterator[str]:
     numbers = list(connection.execute(select(AUDIT_ENTRIES.c.sequence).order_by(AUDIT_ENTRIES.c.sequence)).scalars())
     if numbers != list(range(1, len(numbers) + 1)):
         yield f"the audit log has gaps: {len(numbers)} entries up to number {numbers[-1]}"
+    try:
+        rebuild(connection, Frontier())
+        tree = StoredTree(connection)
+        yield from (
+            f"checkpoint {one.size} is not of this log"
+            for one in issued_after(connection)
+            if tree.root(one.size) != one.root
+        )
+    except ValueError as error:
+        yield f"the audit log does not verify: {error}"
     if connection.dialect.name == "sqlite":
         said = connection.execute(text("PRAGMA integrity_check")).scalar_one()
         if said != "ok":

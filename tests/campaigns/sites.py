@@ -48,6 +48,7 @@ _CONFIGURED = {
         "breaker_open_seconds": "0.05",
         "breaker_probes": "1",
     },
+    "audit": {"every_seconds": "0.2"},
     "schedule": {"collect_seconds": "0.2", "deliver_seconds": "0.2", "receipts_seconds": "0.2"},
 }
 """Short waits: a trial has seconds, not hours."""

@@ -23,7 +23,7 @@ FORGED = COLUMNS.replace("event", "'forged'")
 
 ATTACKS = {
     "update": "UPDATE audit_entry SET event = 'forged' WHERE sequence = 2",
-    "update of a column that is not shown": "UPDATE audit_entry SET body = '{}' WHERE sequence = 2",
+    "update of a column that is not shown": "UPDATE audit_entry SET hashes = body WHERE sequence = 2",
     "update that moves an entry": "UPDATE audit_entry SET sequence = 9 WHERE sequence = 3",
     "update of all": "UPDATE audit_entry SET event = 'forged'",
     "update of nothing real": "UPDATE audit_entry SET event = event WHERE sequence = 1",
@@ -38,9 +38,9 @@ ATTACKS = {
     "truncate with all that refers to it": "TRUNCATE actor CASCADE",
     "replace": f"REPLACE INTO audit_entry ({COLUMNS}) SELECT {FORGED} FROM audit_entry WHERE sequence = 2",
     "insert or replace": f"INSERT OR REPLACE INTO audit_entry ({COLUMNS}) SELECT {FORGED} FROM audit_entry",
-    "replace by row number": "INSERT OR REPLACE INTO audit_entry (rowid, time, event, actor_id, source_key, "
-    "document_type, business_key, message_id, waybill, export_list, body) "
-    "VALUES (2, '2026-06-01', 'forged', 1, '', '', '', '', '', '', '{}')",
+    "replace by row number": "INSERT OR REPLACE INTO audit_entry (rowid, body, hashes, time, event, "
+    "actor_id, source_key, document_type, business_key, message_id, waybill, export_list, code, state) "
+    "VALUES (2, '{}', '', '2026-06-01', 'forged', 1, '', '', '', '', '', '', '', '')",
     "update or replace": "UPDATE OR REPLACE audit_entry SET sequence = 2 WHERE sequence = 3",
     "update from": "UPDATE audit_entry SET event = 'forged' FROM actor WHERE actor.id = audit_entry.actor_id",
     "merge": "MERGE INTO audit_entry USING actor ON actor.id = audit_entry.actor_id "

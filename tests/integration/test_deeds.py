@@ -35,6 +35,7 @@ from connector.messages.deliveries import DeliveryState, MessageId
 from connector.outbox import queries
 from connector.outbox.queries import Filter, MessageView
 from connector.pipeline.activation import activate
+from connector.pipeline.checkpoint import checkpoint_now
 from connector.pipeline.cycle import collect_and_prepare
 from connector.pipeline.deliver import deliver, recover
 from connector.pipeline.leasing import end_all
@@ -236,6 +237,7 @@ def test_deeds_announce_every_commit_and_every_request_when_everything_is_done_o
             connector = build_connector(settings, watch=recorder.watch)
             assert activate(connector)
             assert not collect_and_prepare(connector).failures
+            checkpoint_now(connector)
         order(settings, "drop", "submissions")
         with recorder.counting():
             deliver_through_doubts(connector, recorder)
@@ -261,7 +263,7 @@ def test_deeds_are_missed_when_a_commit_or_a_request_is_not_announced(settings: 
         schema.upgrade(empty)
     engine = create_engine(settings.database.url)
     with recorder.counting(), engine.begin() as connection:
-        connection.execute(text("INSERT INTO actor (name) VALUES ('somebody')"))
+        connection.execute(text("INSERT INTO actor (digest) VALUES ('of somebody')"))
     engine.dispose()
     ours, theirs = socket.socketpair()
     with recorder.counting(), closing(ours), closing(theirs):

@@ -32,7 +32,7 @@ def record(name: str = "RK1", *, collection: str = "returns", **row: Value) -> S
 
 def store(database: Database, *records: SourceRecord) -> list[tuple[str, int]]:
     with database.write(Deed.PREPARE) as transaction:
-        return [(one.key.key, version) for one, version in inbox.store(transaction, records, now=NOW)]
+        return [(one.record.key.key, one.version) for one in inbox.store(transaction, records, now=NOW)]
 
 
 def waiting(database: Database, collection: str = "returns") -> list[inbox.StoredRecord]:

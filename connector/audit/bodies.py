@@ -1,0 +1,99 @@
+"""The body of an entry: the exact bytes that are hashed, and the columns that are read off them.
+
+Canonical JSON in UTF-8: keys sorted, no blanks, nothing escaped that need not be, empty fields left out::
+
+    {"actor":"9c…","detail":{"version":1},"event":"collected","sequence":17,"source_key":"returns/42",
+     "time":"2026-04-15T02:30:00.123456Z"}
+
+The columns of the table are for queries. They say nothing that the body does not say, so that whoever alters one is
+found by `connector.audit.verification`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from connector.audit.events import Entry
+
+KEY_COLUMNS = ("source_key", "document_type", "business_key", "message_id", "waybill", "export_list")
+"""Whom an entry concerns; column, field and key of the body have one name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """What the columns of an entry must hold."""
+
+    sequence: int
+    time: datetime
+    event: str
+    actor: str
+    """Digest of the name."""
+    source_key: str
+    document_type: str
+    business_key: str
+    message_id: str
+    waybill: str
+    export_list: str
+    code: str
+    """What customs said, e.g. ``800``."""
+    state: str
+    """The delivery state or customs status that it came to."""
+
+
+def encode(entry: Entry, *, sequence: int, time: datetime, actor: str) -> bytes:
+    """The body of an entry. time: aware, kept to the microsecond; actor: digest of the name."""
+    keys = {name: value for name in KEY_COLUMNS if (value := getattr(entry, name))}
+    return canonical(
+        {
+            "sequence": sequence,
+            "time": time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "event": entry.event.value,
+            "actor": actor,
+            "detail": entry.detail,
+        }
+        | keys
+    )
+
+
+def canonical(value: Mapping[str, object]) -> bytes:
+    """JSON of which there is only one way to write it. What is no Unicode stands as an escape."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def columns_of(body: bytes) -> Columns:
+    """What the columns beside a body must hold. Raises `ValueError` when it is no body."""
+    try:
+        said: dict[str, Any] = json.loads(body)
+        detail = said["detail"]
+        return Columns(
+            sequence=said["sequence"],
+            time=datetime.fromisoformat(said["time"]),
+            event=said["event"],
+            actor=said["actor"],
+            **{name: said.get(name, "") for name in KEY_COLUMNS},
+            code=code_of(detail),
+            state=state_of(detail),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it lacks or mistypes a field: {error}") from None
+
+
+def code_of(detail: Mapping[str, Any]) -> str:
+    """What customs said, where an entry tells of that."""
+    return str(detail.get("code", ""))
+
+
+def state_of(detail: Mapping[str, Any]) -> str:
+    """What a message or document came to, where an entry tells of that."""
+    return str(detail.get("delivery_state", detail.get("status", "")))
+
+
+def digest_of_name(salt: bytes, name: str) -> str:
+    """How a body names a person: without the salt, which stands beside the name, nobody can guess who it is."""
+    return hashlib.sha256(salt + name.encode()).hexdigest()

@@ -1,0 +1,98 @@
+"""checkpoint: sign what the log is now, and keep that in the database and outside of it.
+
+A checkpoint is never signed for a log that is not what earlier ones say: the entries since the last one are hashed
+anew, and the tree is held against the last checkpoint in the database and in every sink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from connector.audit import checkpoints
+from connector.audit.checkpoints import Checkpoint, Issued
+from connector.audit.nodes import StoredTree, lock_log
+from connector.audit.sinks import CheckpointSink
+from connector.audit.verification import rebuild
+from connector.deeds import Deed
+from connector.errors import AuditLogInvalid
+from connector.pipeline.wiring import CheckpointPolicy, Connector
+from connector.signing.notes import open_note
+
+
+def checkpoint_when_due(connector: Connector) -> None:
+    """Sign a checkpoint when enough entries, or any for long enough, have none; and let sinks catch up.
+
+    Raises `AuditLogInvalid` and signs nothing when the log is not what it was; `ConfigurationError` when a sink fails.
+    """
+    policy = connector.checkpoints
+    if policy is None:
+        return
+    with connector.database.read() as connection:
+        tree, last = StoredTree(connection), checkpoints.last(connection)
+        grown = tree.size - (last.size if last else 0)
+        waited = connector.clock(connection) - last.signed_at if last else policy.every
+    if grown >= policy.every_entries or (grown > 0 and waited >= policy.every):
+        _sign(connector, policy)
+    _bring_outside(connector, policy)
+
+
+def checkpoint_now(connector: Connector) -> None:
+    """Sign a checkpoint unless the last one covers the whole log; for the end of a run. Raises as above."""
+    if connector.checkpoints is not None:
+        _sign(connector, connector.checkpoints)
+        _bring_outside(connector, connector.checkpoints)
+
+
+def _sign(connector: Connector, policy: CheckpointPolicy) -> None:
+    outside = [one for sink in policy.sinks for one in _newest(sink, policy)]
+    with connector.database.write(Deed.CHECKPOINT) as transaction:
+        lock_log(transaction)
+        size = StoredTree(transaction).size
+        last = checkpoints.last(transaction)
+        if size == (last.size if last else 0):
+            return
+        checkpoint = Checkpoint(origin=policy.signer.name, size=size, root=_root(transaction, size, last, outside))
+        note, now = policy.signer.sign(checkpoint.text), connector.clock(transaction)
+        checkpoints.store(transaction, Issued(size=size, root=checkpoint.root, note=note, signed_at=now))
+
+
+def _root(transaction: Connection, size: int, last: Issued | None, outside: Sequence[Checkpoint]) -> bytes:
+    """The root of the log as it is, which is also what every earlier checkpoint says it was."""
+    tree = StoredTree(transaction)
+    said = [(last.size, last.root)] if last else []
+    said += [(one.size, one.root) for one in outside]
+    try:
+        for before, root in said:
+            if before > size:
+                raise _altered(f"a checkpoint was signed for {before} entries, and there are {size}")
+            if tree.root(before) != root:
+                raise _altered(f"the first {before} entries are not what a checkpoint says they were")
+        return rebuild(transaction, tree.frontier(last.size if last else 0)).root()
+    except ValueError as error:
+        raise _altered(str(error)) from None
+
+
+def _altered(why: str) -> AuditLogInvalid:
+    return AuditLogInvalid(
+        f"the audit log was altered: {why}",
+        effect="no checkpoint is signed any more; everything else goes on",
+        remedy="keep the database and the checkpoint file as they are, and run `connector audit verify`",
+    )
+
+
+def _newest(sink: CheckpointSink, policy: CheckpointPolicy) -> list[Checkpoint]:
+    """The last checkpoint that a sink keeps, if any."""
+    note = sink.newest()
+    return [Checkpoint.parse(open_note(note, policy.trusted))] if note else []
+
+
+def _bring_outside(connector: Connector, policy: CheckpointPolicy) -> None:
+    """Hand over what a sink lacks, also what it lacks from before it was there."""
+    for sink in policy.sinks:
+        newest = _newest(sink, policy)
+        with connector.database.read() as connection:
+            missing = [one.note for one in checkpoints.issued_after(connection, newest[0].size if newest else -1)]
+        if missing:
+            sink.append(missing)
