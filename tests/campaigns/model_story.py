@@ -45,7 +45,7 @@ class Story:
         if entry.sequence != self.length + 1:
             return f"audit: entry {entry.sequence} follows {self.length}"
         self.length += 1
-        detail = json.loads(entry.body)
+        detail = json.loads(entry.body)["detail"]
         state = self._state(entry.event, entry.message_id, detail)
         if entry.event in {Event.RESENT, Event.SETTLED}:
             if not detail.get("reason"):
@@ -73,7 +73,6 @@ class Story:
             case Event.ATTEMPTED:
                 return "sending" if detail["kind"] == "send" else None
             case Event.ANSWERED | Event.DELIVERY_CHANGED | Event.SETTLED | Event.RESENT:
-                state = str(detail["delivery_state"])
-                return None if state.startswith("unchanged") else state
+                return None if "unchanged" in detail else str(detail["delivery_state"])
             case _:
                 return None
