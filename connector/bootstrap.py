@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from random import SystemRandom
+from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -109,6 +110,7 @@ def build_connector(
         lease=timedelta(seconds=customs.deadline_seconds) + _LEASE_MARGIN,
         collection_lease=_COLLECTION_LEASE,
         clock=now_by_database,
+        elapsed=monotonic,
         random=SystemRandom(),
         is_stopping=is_stopping,
     )

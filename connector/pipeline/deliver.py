@@ -87,16 +87,16 @@ def deliver(connector: Connector) -> Delivered:
     kinds: list[AttemptKind] = ["send", "query"] if connector.answers_questions else ["send"]
     while not connector.is_stopping():
         # A backlog may keep this loop busy for hours, and what was left behind may be as much: both have their turns.
-        if is_more_left or time.monotonic() - recovered_at >= _LOOK_BACK_SECONDS:
+        if is_more_left or connector.elapsed() - recovered_at >= _LOOK_BACK_SECONDS:
             is_more_left = _recover_some(connector, total)
-            recovered_at = time.monotonic()
+            recovered_at = connector.elapsed()
         claimed = _claim(connector, kinds, total)
         if claimed is None:
             if is_more_left:
                 continue
             break
         claim, mark = claimed
-        begun = time.monotonic()
+        begun = connector.elapsed()
         reply = _send(connector, claim) if claim.kind == "send" else _ask(connector, claim)
         state = _record_in_time(connector, claim, reply, mark, begun=begun)
         total.outcomes[reply.outcome] += 1
@@ -211,7 +211,7 @@ def _record_in_time(
         try:
             return _record(connector, claim, reply, mark)
         except DatabaseUnreachable:
-            if connector.is_stopping() or time.monotonic() - begun > connector.lease.total_seconds():
+            if connector.is_stopping() or connector.elapsed() - begun > connector.lease.total_seconds():
                 raise
             time.sleep(_RECORD_AGAIN_SECONDS)
 

@@ -25,7 +25,7 @@ def new_message(
     Its one UUID is the message id and, in upper case, the guid of the XML. Raises `UnreadableMessage` when the schema
     or the envelope refuses them and `SigningError` when the key cannot sign.
     """
-    identity = uuid.uuid4()
+    identity = uuid.UUID(int=connector.random.getrandbits(128), version=4)
     root = build_message(kind, documents, connector.transfer, str(identity).upper())
     signed = connector.keys.at(created).sign(root)
     envelope = seal(

@@ -90,7 +90,10 @@ class Connector:
     """How long a collection is ours; longer than reading and mapping one page takes."""
     clock: Callable[[Connection], datetime]
     """The time now, UTC, by the database: processes on several hosts have one clock."""
+    elapsed: Callable[[], float]
+    """Seconds since some moment, by a clock that nobody sets and that only this process has: how often to look."""
     random: Random
+    """Of pauses, and of message ids: outside of tests the operating system's, for no two may ever be the same."""
     is_stopping: Callable[[], bool]
     """Whether no new work may be begun."""
 

@@ -191,7 +191,7 @@ CAMPAIGN = Campaign(
                 continue
             break
         claim, mark = claimed
-        begun = time.monotonic()
+        begun = connector.elapsed()
         reply = _send(connector, claim) if claim.kind == "send" else _ask(connector, claim)
 """,
             new="""\
@@ -204,7 +204,7 @@ CAMPAIGN = Campaign(
         if claimed is None:
             break
         claim, mark = claimed
-        begun = time.monotonic()
+        begun = connector.elapsed()
         if answer:
             reply = _Reply(answer=answer, outcome=_OUTCOMES[type(answer)], info=answer.info)
         else:

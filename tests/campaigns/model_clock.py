@@ -31,6 +31,10 @@ class Clock:
         """The clock of a `Connector`."""
         return self.read
 
+    def elapsed(self) -> float:
+        """Seconds that have truly passed; how often a `Connector` looks at something goes by them."""
+        return self.true.timestamp()
+
     def advance(self, length: timedelta) -> None:
         """Let time pass, truly and for the database alike."""
         self.true += length

@@ -117,6 +117,7 @@ class World:
                 lease=LEASE,
                 collection_lease=LEASE,
                 clock=self.clock.by_database,
+                elapsed=self.clock.elapsed,
                 random=random,
                 is_stopping=self._stopping(worker),
             )
@@ -159,11 +160,10 @@ class World:
             documents.add(transaction, [(document, origin) for document in made])
             queue.add(transaction, [message], now=now)
             log.append(transaction, [signed_entry(message)], actor=ACTOR, time=now)
-        self.clock.advance(_MOMENT)  # so that no two messages are due at once: their random ids would decide
+        self.clock.advance(_MOMENT)  # so that no two messages are due at once
 
     def deliver(self, worker: Worker, orders: Orders, calls: int) -> None:
         """Have a worker deliver, at most so many calls."""
-        self.untie()
         connector = self._connector(worker)
         worker.begin(lambda: deliver(connector), orders, calls)
         self._look_after(worker)
@@ -181,7 +181,6 @@ class World:
 
     def go_on(self, worker: Worker, orders: Orders) -> None:
         """Let a stopped worker go on."""
-        self.untie()
         worker.go_on(orders)
         self._look_after(worker)
 
@@ -200,8 +199,11 @@ class World:
             self.kill(worker)
         end_all(self.operators)
 
-    def untie(self) -> None:
-        """Give messages that are due at the same moment an order of their own: their random ids would decide else."""
+    def _untie(self) -> None:
+        """Give messages that are due at the same moment an order: else the place of their rows in a file would decide.
+
+        Where PostgreSQL puts a row also depends on when it cleans up, which is another moment in each run.
+        """
         with self._database.read() as connection:
             rows = connection.execute(select(MESSAGES.c.id, MESSAGES.c.due_at).where(MESSAGES.c.state.in_(OPEN)))
             due = {row.id: row.due_at for row in rows}
@@ -263,6 +265,7 @@ class World:
                 self.judge.recorded(worker)
                 worker.call = None
                 worker.calls_left -= 1
+            self._untie()
             return worker.calls_left <= 0
 
         return is_stopping

@@ -226,6 +226,7 @@ def connect(
         lease=LEASE,
         collection_lease=timedelta(minutes=5),
         clock=clock,
+        elapsed=time.monotonic,
         random=Random(1),
         is_stopping=lambda: False,
     )
