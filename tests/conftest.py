@@ -20,6 +20,9 @@ from connector.signing.suites import SUITES
 
 ROOT = Path(__file__).parent.parent
 
+# Tests start hundreds of processes, and each would compile the whole program anew where this is set.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.fixture(scope="session")
 def reference() -> Path:

@@ -33,7 +33,7 @@ def planted(plant: Plant, program: Path = _PROGRAM) -> Iterator[Path]:
     """A folder with a copy of the program that has the bug, gone after the block. Raises `PlantRefused`."""
     with tempfile.TemporaryDirectory(prefix="campaign-") as name:
         folder = Path(name).resolve()
-        shutil.copytree(program, folder / program.name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(program, folder / program.name)  # what was compiled before need not be compiled again
         for other in _BESIDE:
             if (program.parent / other).is_dir():
                 shutil.copytree(program.parent / other, folder / other)
@@ -81,3 +81,5 @@ def _spoil(file: Path, plant: Plant) -> None:
     if spoilt == text:
         raise PlantRefused(f"{plant.name}: it changes nothing in {plant.file}; mend the plant")
     file.write_text(spoilt, "utf-8")
+    for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
+        compiled.unlink()  # the same length and the same second would be taken for the same text
