@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.campaigns import listing, runner
+from tests.campaigns.__main__ import main
 from tests.campaigns.runner import Job
 
 SEED = 20260401
@@ -49,12 +48,14 @@ def test_small_campaign_finds_no_violation(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "plant"), plants())
-def test_small_campaign_catches_what_is_planted(name: str, plant: str, tmp_path: Path) -> None:
+def test_small_campaign_catches_what_is_planted(
+    name: str, plant: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     require(name)
     trials = str(listing.find(name).small)
     options = ["--seed", str(SEED), "--trials", trials, "--plant", plant, "--dir", str(tmp_path)]
-    command = [sys.executable, "-m", "tests.campaigns", name, *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"planted {plant}: caught" in done.stdout
-    assert "the trial raised an error" not in done.stdout  # a program that only breaks down is not what was looked for
+    code = main([name, *options])
+    told = capfd.readouterr().out
+    assert code == 0
+    assert f"planted {plant}: caught" in told
+    assert "the trial raised an error" not in told  # a program that only breaks down is not what was looked for
