@@ -41,6 +41,7 @@ _WORKERS: dict[DatabaseKind, int] = {"sqlite": 1, "postgresql": 4}
 _FIRST_SEND_WITHIN = 5.0
 _TAKES_OVER_WITHIN = timedelta(seconds=5)
 """After the end of a lease."""
+_MARGIN = timedelta(seconds=1)
 _MOST_MEMORY = 250
 """MiB."""
 _STOPS_WITHIN = DEADLINE + 2
@@ -181,7 +182,7 @@ def _bereave(site: Site, figures: Counter[str]) -> Iterator[str]:
             yield "a daemon sent too little to be killed"
             return
         died = datetime.now(UTC)
-        until(lambda: not _left_behind(site, begun, died), (_LEASE + 2 * _TAKES_OVER_WITHIN).total_seconds())
+        until(lambda: not _left_behind(site, begun, died), (_LEASE + _TAKES_OVER_WITHIN + _MARGIN).total_seconds())
     finally:
         mortal.kill()
         survivor.stop(_STOPS_WITHIN)
