@@ -221,12 +221,22 @@ def migrated_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with our tables, all empty; to be copied, never changed."""
+    file = tmp_path_factory.mktemp("migrated") / "connector.db"
+    made = Database(f"sqlite:///{file}")
+    schema.upgrade(made)
+    made.close()
+    return file
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def database(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: Path) -> Iterator[Database]:
     """Our own database with its tables, all empty, on each of the two kinds in turn."""
     if request.param == "sqlite":
+        shutil.copy(migrated_file, tmp_path / "connector.db")
         opened = Database(f"sqlite:///{tmp_path}/connector.db")
-        schema.upgrade(opened)
     else:
         opened = Database(request.getfixturevalue("migrated_url"))
         with opened.write(Deed.PREPARE) as transaction:
