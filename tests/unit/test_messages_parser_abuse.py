@@ -28,6 +28,7 @@ def measured() -> Mapping[str, Mapping[str, str | float]]:
     return {line["name"]: line for line in map(json.loads, done.stdout.splitlines())}
 
 
+@pytest.mark.xdist_group("parser_abuse")  # all is measured at once
 @pytest.mark.parametrize("name", CASES)
 def test_abuse_is_refused_in_a_second_and_a_hundred_megabytes(
     name: str, measured: Mapping[str, Mapping[str, str | float]]
