@@ -46,6 +46,8 @@ def bare_environment(tmp_path: Path) -> dict[str, str]:
         "PATH": os.pathsep.join(programs),
         "LANG": "C.UTF-8",
         "HOME": str(home),
+        # Of what is installed, the commands below load a small part.
+        "PIP_NO_COMPILE": "1",
         # `make test` would run this very test, which would run `make test` …: the tests are only collected there.
         "PYTEST_ADDOPTS": "--collect-only -q",
     }
