@@ -150,19 +150,23 @@ def new_sample(
 def new_enterprise(new_sample: Callable[[], Path], connector: Run, query: Query) -> Callable[[], Path]:
     """Copies the sample enterprise with its first six returns, of which nothing is collected or sent yet."""
     template = new_sample()
-    for database in [*template.glob("connector.db*"), *template.glob("customs.db*")]:
-        database.unlink()
+    _forget(template)
     connector(template, "db", "upgrade")
 
     def copy() -> Path:
         folder = new_sample()
-        for database in [*folder.glob("connector.db*"), *folder.glob("customs.db*")]:
-            database.unlink()
+        _forget(folder)
         shutil.copy(template / "connector.db", folder)
         query(folder / "warehouse.db", "DELETE FROM wms_receipt_order WHERE order_no > 'RK10000006'")
         return folder
 
     return copy
+
+
+def _forget(folder: Path) -> None:
+    """Take the records of a played demonstration away, ours with the checkpoints that speak of them, and customs'."""
+    for file in [*folder.glob("connector.db*"), *folder.glob("customs.db*"), folder / "checkpoints.txt"]:
+        file.unlink()
 
 
 @pytest.fixture
