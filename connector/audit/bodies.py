@@ -24,6 +24,9 @@ KEY_COLUMNS = ("source_key", "document_type", "business_key", "message_id", "way
 """Whom an entry concerns; column, field and key of the body have one name."""
 
 
+_write = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
     """What the columns of an entry must hold."""
@@ -47,23 +50,19 @@ class Columns:
 
 def encode(entry: Entry, *, sequence: int, time: datetime, actor: str) -> bytes:
     """The body of an entry. time: aware, kept to the microsecond; actor: digest of the name."""
-    keys = {name: value for name in KEY_COLUMNS if (value := getattr(entry, name))}
-    return canonical(
-        {
-            "sequence": sequence,
-            "time": time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            "event": entry.event.value,
-            "actor": actor,
-            "detail": entry.detail,
-        }
-        | keys
-    )
+    said = {
+        "sequence": sequence,
+        "time": time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "event": entry.event.value,
+        "actor": actor,
+        "detail": entry.detail,
+    }
+    return canonical(said | {name: value for name in KEY_COLUMNS if (value := getattr(entry, name))})
 
 
 def canonical(value: Mapping[str, object]) -> bytes:
     """JSON of which there is only one way to write it. What is no Unicode stands as an escape."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "backslashreplace")
+    return _write(value).encode("utf-8", "backslashreplace")
 
 
 def columns_of(body: bytes) -> Columns:

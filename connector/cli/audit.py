@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from connector.cli.audit_verify import verify
 from connector.cli.context import (
     EventOption,
     ExportListOption,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from connector.audit.events import Recorded
 
 app = typer.Typer(help="The log of everything that happened.", no_args_is_help=True)
+app.command("verify")(verify)
 
 
 @app.command("list")

@@ -11,6 +11,7 @@ the name of the key, a digest of it, and the signature of the text. A *verifier 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable
@@ -113,6 +114,17 @@ class NoteSigner:
         """A note of a text that ends with a line end."""
         signed = self.verifier.identity + self.private_key.sign(text.encode())
         return f"{text}\n{_DASH}{self.name} {base64.b64encode(signed).decode()}\n"
+
+
+def keys_named_in(note: str) -> list[tuple[str, bytes]]:
+    """The name and the identity of each key that a note says it is signed with; nothing is verified."""
+    named = []
+    for line in note.rpartition("\n\n")[2].splitlines():
+        name, _, encoded = line.removeprefix(_DASH).partition(" ")
+        with contextlib.suppress(ValueError):
+            if line.startswith(_DASH) and (raw := base64.b64decode(encoded, validate=True)):
+                named.append((name, raw[:_ID_BYTES]))
+    return named
 
 
 def open_note(note: str, trusted: Iterable[NoteVerifier]) -> str:

@@ -47,6 +47,7 @@ def atheris() -> str:
 
 NEEDS: Mapping[str, tuple[Need, ...]] = {
     "threads": (),
+    "tamper": (),
     "forgery": (xmlsec1,),
     "fuzz": (atheris,),
     "model": (),

@@ -1,0 +1,110 @@
+"""The log as it is stored, read in one pass, and what its columns must be.
+
+Values are as raw as the driver gives them, times as text: a million entries take seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, select, type_coerce
+from sqlalchemy.types import NullType
+
+from connector.audit.bodies import KEY_COLUMNS, canonical, code_of, digest_of_name, state_of
+from connector.audit.findings import Fault, Findings
+from connector.storage.audit import ACTORS, AUDIT_CHECKPOINTS, AUDIT_ENTRIES
+
+_AT_ONCE = 500
+_decode = json.JSONDecoder().raw_decode  # what it leaves unread is found when the body is written anew
+_OTHERS = ("event", "actor_id", "code", "state", *KEY_COLUMNS)
+_KEYS_FROM = 8
+"""Where the columns that are keys begin in a row."""
+
+
+StoredRow: TypeAlias = "Row[*tuple[Any, ...]]"
+
+
+def rows(connection: Connection) -> Iterator[StoredRow]:
+    """Every entry in order: sequence, body, hashes, time, event, actor_id, code, state, and the keys."""
+    first, others = _raw(AUDIT_ENTRIES, "sequence", "body", "hashes"), _raw(AUDIT_ENTRIES, *_OTHERS)
+    query = select(*first, _time_text(connection).label("time"), *others).order_by(AUDIT_ENTRIES.c.sequence)
+    yield from connection.execute(query.execution_options(yield_per=_AT_ONCE))
+
+
+def checkpoint_rows(connection: Connection) -> Iterator[StoredRow]:
+    """Every checkpoint of the database in order: size, root and note."""
+    query = select(*_raw(AUDIT_CHECKPOINTS, "size", "root", "note")).order_by(AUDIT_CHECKPOINTS.c.size)
+    yield from connection.execute(query)
+
+
+def body_of(connection: Connection, sequence: int) -> bytes | None:
+    """The body of one entry."""
+    query = select(*_raw(AUDIT_ENTRIES, "body")).where(AUDIT_ENTRIES.c.sequence == sequence)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def digests_of_actors(connection: Connection, findings: Findings) -> dict[int, str]:
+    """The digest of each actor by its number. What is wrong in the table by itself is found here."""
+    first = select(func.min(AUDIT_ENTRIES.c.sequence)).where(AUDIT_ENTRIES.c.actor_id == ACTORS.c.id).scalar_subquery()
+    digests = {}
+    columns = _raw(ACTORS, "id", "digest", "salt", "name")
+    for actor in connection.execute(select(*columns, first.label("first")).order_by("first", ACTORS.c.id)):
+        digests[actor.id] = actor.digest
+        if fault := _fault_of_actor(actor):
+            findings.add(Fault.ACTOR_ALTERED, f"actor {actor.id}: {fault}", entry=actor.first)
+    return digests
+
+
+def agree(row: StoredRow, body: bytes, digests: Mapping[int, str]) -> bool:
+    """Whether the body is what an entry with these columns says. Raises `ValueError` when it is no body."""
+    detail = detail_of(body)
+    said = {name: value for name, value in zip(KEY_COLUMNS, row[_KEYS_FROM:], strict=True) if value}
+    said |= {"sequence": row[0], "time": row[3], "event": row[4], "actor": digests.get(row[5]), "detail": detail}
+    return bool(canonical(said) == row[1] and row[6] == code_of(detail) and row[7] == state_of(detail))
+
+
+def columns_that_differ(row: StoredRow, digests: Mapping[int, str]) -> list[str]:
+    """Columns that say something else than the body; ``actor_id`` last, for its name stands in another table."""
+    said = json.loads(row.body)
+    expected = {name: said.get(name, "") for name in ("sequence", "time", "event", *KEY_COLUMNS)}
+    expected |= {"code": code_of(said["detail"]), "state": state_of(said["detail"])}
+    differing = [name for name, value in expected.items() if getattr(row, name) != value]
+    return differing + (["actor_id"] if digests.get(row.actor_id) != said.get("actor") else [])
+
+
+def detail_of(body: bytes) -> dict[str, Any]:
+    """What a body tells beyond its columns. Raises `ValueError`."""
+    try:
+        detail = _decode(body.decode())[0]["detail"]
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"it lacks or mistypes a field: {error}") from None
+    if type(detail) is not dict:
+        raise ValueError("its detail is no object")
+    return detail
+
+
+def _fault_of_actor(actor: StoredRow) -> str:
+    if actor.first is None:
+        return "no entry names it"
+    if (actor.salt is None) != (actor.name is None):
+        return "its name or its salt was taken away, but not both as when a name is erased"
+    if actor.name is not None and not (
+        type(actor.salt) is bytes and type(actor.name) is str and digest_of_name(actor.salt, actor.name) == actor.digest
+    ):
+        return "its name is not the one that its digest was made of"
+    return ""
+
+
+def _raw(table: Table, *names: str) -> list[ColumnElement[Any]]:
+    """Columns as the driver gives them: what somebody wrote into them may be of any type."""
+    return [type_coerce(table.c[name], NullType()).label(name) for name in names]
+
+
+def _time_text(connection: Connection) -> ColumnElement[Any]:
+    """The time as bodies write it."""
+    time = AUDIT_ENTRIES.c.time
+    if connection.dialect.name == "postgresql":
+        return func.to_char(func.timezone("UTC", time), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    return func.replace(type_coerce(time, NullType()), " ", "T").concat("Z")
