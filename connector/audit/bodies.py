@@ -24,7 +24,7 @@ KEY_COLUMNS = ("source_key", "document_type", "business_key", "message_id", "way
 """Whom an entry concerns; column, field and key of the body have one name."""
 
 
-_write = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+write = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def encode(entry: Entry, *, sequence: int, time: datetime, actor: str) -> bytes:
 
 def canonical(value: Mapping[str, object]) -> bytes:
     """JSON of which there is only one way to write it. What is no Unicode stands as an escape."""
-    return _write(value).encode("utf-8", "backslashreplace")
+    return write(value).encode("utf-8", "backslashreplace")
 
 
 def columns_of(body: bytes) -> Columns:

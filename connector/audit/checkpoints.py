@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
 from connector.audit.tree import HASH_BYTES
-from connector.storage.audit import AUDIT_CHECKPOINTS
+from connector.storage.audit import AUDIT_CHECKPOINTS, AUDIT_ENTRIES
 
 _LINES = 3
 
@@ -77,6 +77,23 @@ def issued_after(connection: Connection, size: int = -1) -> Iterator[Issued]:
     """Every checkpoint of a larger tree, in order."""
     for row in connection.execute(_newest_last().where(AUDIT_CHECKPOINTS.c.size > size)):
         yield _issued(row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncovered:
+    """Entries after the last checkpoint: whoever owns the database can still rewrite them unseen."""
+
+    entries: int
+    since: datetime | None
+    """When the first of them was written; None where there is none."""
+
+
+def uncovered(connection: Connection) -> Uncovered:
+    """What no checkpoint covers yet. The last one is believed; `connector.pipeline.verify` does not."""
+    covered = connection.execute(select(func.max(AUDIT_CHECKPOINTS.c.size))).scalar() or 0
+    size = connection.execute(select(func.max(AUDIT_ENTRIES.c.sequence))).scalar() or 0
+    first = select(AUDIT_ENTRIES.c.time).where(AUDIT_ENTRIES.c.sequence == covered + 1)
+    return Uncovered(entries=max(size - covered, 0), since=connection.execute(first).scalar_one_or_none())
 
 
 def _newest_last() -> Any:

@@ -40,7 +40,7 @@ class Above:
         levels = subtrees_completed_by(self._size)
         told = [stored[at : at + HASH_BYTES] for at in range(0, len(stored), HASH_BYTES)]
         damage = Damage.NONE if told[:1] == [leaf] else Damage.LEAF
-        reached: bytes | None = told[0] if told and len(told[0]) == HASH_BYTES else leaf
+        reached: bytes | None = told[0] if len(stored) >= HASH_BYTES else None
         for level in range(1, levels + 1):
             left = self._hashes.pop()
             known = node_hash(left, reached) if left is not None and reached is not None else None

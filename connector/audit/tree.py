@@ -11,14 +11,14 @@ proof is the roots of a few spans, which `inclusion_spans` and `consistency_span
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from hashlib import sha256
 from typing import NamedTuple
 
 HASH_BYTES = 32
-EMPTY_ROOT = hashlib.sha256(b"").digest()
+EMPTY_ROOT = sha256(b"").digest()
 
 
 class Node(NamedTuple):
@@ -51,12 +51,12 @@ class Span(NamedTuple):
 
 def leaf_hash(body: bytes) -> bytes:
     """The hash of a leaf, 32 bytes."""
-    return hashlib.sha256(b"\x00" + body).digest()
+    return sha256(b"\x00" + body).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """The hash of two subtrees, 32 bytes."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    return sha256(b"\x01" + left + right).digest()
 
 
 def join(hashes: Sequence[bytes]) -> bytes:
@@ -77,10 +77,13 @@ class Frontier:
     def add(self, leaf: bytes) -> list[bytes]:
         """Add the hash of a leaf; that hash, and those of the subtrees that it completes, the smallest first."""
         made = [leaf]
-        for _ in range(subtrees_completed_by(self.size + 1)):
-            made.append(node_hash(self.hashes.pop(), made[-1]))
-        self.hashes.append(made[-1])
         self.size += 1
+        rest = self.size
+        while not rest & 1:
+            leaf = node_hash(self.hashes.pop(), leaf)
+            made.append(leaf)
+            rest >>= 1
+        self.hashes.append(leaf)
         return made
 
     def root(self) -> bytes:

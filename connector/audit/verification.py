@@ -9,7 +9,6 @@ all faults are told, the first bad entry first::
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -17,11 +16,22 @@ from sqlalchemy import Connection, Result, select
 
 from connector.audit.findings import Fault, Findings
 from connector.audit.rebuilt import Above, Damage
-from connector.audit.stored import StoredRow, agree, body_of, columns_that_differ, detail_of, digests_of_actors, rows
+from connector.audit.stored import (
+    StoredRow,
+    agree,
+    as_bytes,
+    body_of,
+    columns_that_differ,
+    digests_of_actors,
+    raw,
+    rows,
+    said_in,
+)
 from connector.audit.tree import Frontier, leaf_hash
 from connector.storage.audit import AUDIT_ENTRIES
 
 _AT_ONCE = 2000
+_MORE_THAN_A_KEY = 1 << 63
 
 
 def rebuild(connection: Connection, frontier: Frontier) -> Frontier:
@@ -40,8 +50,8 @@ def rebuild(connection: Connection, frontier: Frontier) -> Frontier:
 
 def _rows_after(connection: Connection, sequence: int) -> Result[int, bytes, bytes]:
     table = AUDIT_ENTRIES.c
-    query = select(table.sequence, table.body, table.hashes).where(table.sequence > sequence).order_by(table.sequence)
-    return connection.execute(query.execution_options(yield_per=_AT_ONCE))
+    query = select(*raw(AUDIT_ENTRIES, "sequence", "body", "hashes")).where(table.sequence > sequence)
+    return connection.execute(query.order_by(table.sequence).execution_options(yield_per=_AT_ONCE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +101,7 @@ class _Verification:
 
     def take(self, row: StoredRow) -> None:
         """The next entry."""
-        number, body, hashes = row[0], _bytes(row[1]), _bytes(row[2])
+        number, body, hashes = row[0], as_bytes(row[1]), as_bytes(row[2])
         if number != self.last + 1:
             if number <= self.last:
                 self._findings.add(Fault.EXTRA_ENTRY, "entries count from 1", entry=number)
@@ -101,7 +111,7 @@ class _Verification:
         damage = self._damage(body, hashes)
         try:
             is_right = damage is Damage.NONE and agree(row, body, self._digests)
-        except ValueError:
+        except (ValueError, RecursionError):
             is_right = False
         if not is_right:
             self._classify(row, body, damage)
@@ -136,12 +146,11 @@ class _Verification:
     def _classify(self, row: StoredRow, body: bytes, damage: Damage) -> None:
         self._tree_is_bad |= damage is Damage.LEAF
         try:
-            detail_of(body)
+            differing = columns_that_differ(row, body, self._digests)
         except ValueError as error:
             fault = Fault.NOT_CANONICAL if damage is Damage.NONE else Fault.HASH_MISMATCH
             self._found(fault, self.last, f"the body is none: {error}")
             return
-        differing = columns_that_differ(row, self._digests)
         if "sequence" in differing and self._is_misnumbered(body, damage):
             return
         if damage is Damage.LEAF:
@@ -198,14 +207,9 @@ class _Verification:
 
 
 def _number_in(body: bytes) -> int | None:
+    """The number that a body says it has, if it can be one."""
     try:
-        detail_of(body)
-        number = json.loads(body).get("sequence")
+        number = said_in(body).get("sequence")
     except ValueError:
         return None
-    return number if type(number) is int else None
-
-
-def _bytes(value: object) -> bytes:
-    """A column of bytes, which SQLite also lets hold text."""
-    return value if type(value) is bytes else str(value).encode("utf-8", "surrogatepass")
+    return number if type(number) is int and 0 < number < _MORE_THAN_A_KEY else None

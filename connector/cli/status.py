@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ _UNKNOWN = "receipts of unknown: `connector documents unmatched`; if there are m
 
 def status(context: typer.Context, as_json: JsonOption = False) -> None:
     """Say how many documents and messages are where, and what waits for a person."""
+    from connector.audit.checkpoints import uncovered
     from connector.audit.queries import count as count_entries
     from connector.bootstrap import open_database, receipt_deadlines
     from connector.outbox.overdue import overdue
@@ -59,6 +61,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
             "unmatched_receipts": len(unmatched(connection)),
             "unreadable_receipts": count_unreadable(connection),
             "audit_entries": count_entries(connection),
+            "audit_uncovered": asdict(uncovered(connection)),
         }
     watched, unreadable = read_watched(settings)
     found["certificates"] = [_certificate(one, now) for one in watched]
@@ -84,11 +87,17 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     lines = [
         *[f"{name:<24} {count:>8}" for name, count in figures.items()],
         *[f"{state}: {_WAITS[state]}" for state in found["messages"] if state in _WAITS],
+        *_uncovered(**found["audit_uncovered"]),
         *([_UNKNOWN] if found["unmatched_receipts"] else []),
         *[_line(endpoint) for endpoint in found["endpoints"] if endpoint["info"]],
         *[f"warning: {warning}" for warning in map(shown, found["warnings"])],
     ]
     print_lines(lines)
+
+
+def _uncovered(entries: int, since: datetime | None) -> list[str]:
+    when = f", the first of {local(since)}" if since else ""
+    return [f"audit entries that no checkpoint covers yet: {entries}{when}"] if entries else []
 
 
 def _weak_trust(settings: Settings) -> list[str]:

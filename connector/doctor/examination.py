@@ -37,6 +37,7 @@ OFFLINE_CHECKS: Sequence[Check] = (
     Check(name="TLS", look=customs.tls),
     Check(name="receipts", look=customs.receipts),
     Check(name="database", look=records.database),
+    Check(name="audit log", look=records.audit_log),
     Check(name="mappings", look=enterprise.mappings),
     Check(name="sources", look=enterprise.sources),
     Check(name="collections", look=enterprise.collections),

@@ -1,4 +1,4 @@
-"""Checks of our own database, and of the clock that it shares with us."""
+"""Checks of our own database and its audit log, and of the clock that it shares with us."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+from connector.audit.checkpoints import uncovered
 from connector.bootstrap import unchecked_database
 from connector.config import Settings
 from connector.doctor.findings import Finding, Level, ok, warning
-from connector.errors import DatabaseUnreachable
+from connector.errors import ConnectorError, DatabaseUnreachable
 from connector.storage import schema
 from connector.storage.database import Database, now_by_database
 
@@ -27,6 +28,26 @@ def database(settings: Settings) -> Iterator[Finding]:
         schema.check(ours)
         yield ok("database", f"{ours.address} answers; its schema is version {schema.versions()[-1]}, as needed")
         yield clock(*_times(ours))
+
+
+def audit_log(settings: Settings) -> Iterator[Finding]:
+    """Whether checkpoints of the log are signed, and what none covers yet; `connector audit verify` looks closer."""
+    if settings.audit is None:
+        yield warning(
+            "audit log",
+            "no checkpoints are signed: whoever owns the database can rewrite the log unseen",
+            "add [audit] to the configuration, see config/connector.toml",
+        )
+        return
+    with closing(unchecked_database(settings)) as ours:
+        try:
+            schema.check(ours)
+        except ConnectorError:
+            return  # told by the check before
+        with ours.read() as connection:
+            found = uncovered(connection)
+    since = f", the first of {found.since:%Y-%m-%d %H:%M:%S} UTC" if found.since else ""
+    yield ok("audit log", f"checkpoints are signed; {found.entries} entries are not covered by one yet{since}")
 
 
 def _unwritable(ours: Database) -> Iterator[Finding]:

@@ -75,6 +75,7 @@ class CheckpointRow(SQLModel, table=True):
     note: str = Field(sa_column=Column(Text, nullable=False))
     """The signed note, as it also stands in the file outside."""
     signed_at: datetime = Field(sa_column=Column(UtcTime, nullable=False))
+    """For us to know when the next is due; no part of what is signed."""
 
 
 ACTORS = table_of(ActorRow)

@@ -42,7 +42,9 @@ def alter_bytes_of_body(transaction: Connection, log: Log, random: Random) -> Ex
     """Any byte of a body, its start, its end, or all of it."""
     row = random.choice(log.rows)
     body: bytes = row["body"]
-    made = random.choice((flipped(random, body, range(len(body))), body[:-1], body + b" ", b"", b"{}", b"\xff"))
+    made = random.choice(
+        (flipped(random, body, range(len(body))), body[:-1], body + b" ", body + b"x", b" " + body, b"", b"{}", b"\xff")
+    )
     write(transaction, row["sequence"], body=made)
     return _body_altered(log, row["sequence"])
 
