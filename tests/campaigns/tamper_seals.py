@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 
 from sqlalchemy import Connection, delete, insert
@@ -23,8 +24,16 @@ from tests.campaigns.tamper_log import (
     write_checkpoint,
 )
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """Whose checkpoint it is, and who signs it."""
+
+    origin: str
+    by: NoteSigner
+
+
 _LOST = frozenset({Fault.CHECKPOINT_MISSING})
-_ACTOR = frozenset({Fault.ACTOR_ALTERED})
 
 
 def drop_checkpoint(transaction: Connection, log: Log, random: Random) -> Expected:
@@ -89,14 +98,15 @@ def garbage_for_note(transaction: Connection, log: Log, random: Random) -> Expec
 
 def checkpoint_of_another_log(transaction: Connection, log: Log, random: Random) -> Expected:
     """Instead of one, besides, in the file, or handed over: genuine elsewhere, by another key or by ours."""
-    private = random.choice((log.signer.private_key, signer(random).private_key))
-    other = NoteSigner(name=f"other.example.com/{random.randrange(100)}", private_key=private)
-    return _foreign(transaction, log, random, other)
+    origin = f"other.example.com/{random.randrange(100)}"
+    other = NoteSigner(name=origin, private_key=random.choice((log.signer, signer(random))).private_key)
+    return _foreign(transaction, log, random, Foreign(origin=origin, by=random.choice((other, log.signer))))
 
 
 def checkpoint_by_another_key(transaction: Connection, log: Log, random: Random) -> Expected:
     """In the name of our log."""
-    return _foreign(transaction, log, random, signer(random, log.signer.name))
+    by = signer(random, log.signer.name)
+    return _foreign(transaction, log, random, Foreign(origin=by.name, by=by))
 
 
 def restamp_and_sign(transaction: Connection, log: Log, random: Random) -> Expected:
@@ -162,10 +172,10 @@ def insert_actor(transaction: Connection, log: Log, random: Random) -> Expected:
     return Expected(fault=Fault.ACTOR_ALTERED)
 
 
-def _foreign(transaction: Connection, log: Log, random: Random, other: NoteSigner) -> Expected:
+def _foreign(transaction: Connection, log: Log, random: Random, foreign: Foreign) -> Expected:
     size = random.randint(1, log.size + 5)
     root = random.choice((random.randbytes(32), log.issued[0].root))
-    note = other.sign(Checkpoint(origin=other.name, size=size, root=root).text)
+    note = foreign.by.sign(Checkpoint(origin=foreign.origin, size=size, root=root).text)
     way = random.choice(("instead", "besides", "file", "outside"))
     if way == "outside":
         return Expected(fault=Fault.FOREIGN_CHECKPOINT, outside=(note,))
