@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import venv
 from collections.abc import Callable
+from importlib.metadata import files
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ from connector.signing.keyfiles import FileKey, load_key
 from connector.signing.suites import SUITES
 
 ROOT = Path(__file__).parent.parent
+CheckEvidence = Callable[..., str]
 
 # Tests start hundreds of processes, and each would compile the whole program anew where this is set.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -88,6 +92,32 @@ def office_key(development_pki: Path) -> FileKey:
         suite=suite,
         private_key=suite.scheme.from_pem((development_pki / "office.key.pem").read_bytes(), None),
     )
+
+
+@pytest.fixture(scope="session")
+def check_evidence(tmp_path_factory: pytest.TempPathFactory) -> CheckEvidence:
+    """Runs the auditor's file as an auditor does: where nothing is installed but `cryptography`."""
+    place = tmp_path_factory.mktemp("auditor")
+    venv.create(place / "venv", symlinks=True)
+    python = place / "venv/bin/python"
+    (site,) = (place / "venv/lib").glob("python*/site-packages")
+    for package in ("cryptography", "cffi", "pycparser"):
+        for file in files(package) or ():
+            if ".." not in file.parts:  # commands
+                (site / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file.locate(), site / file)
+    program = place / "check_evidence.py"
+    shutil.copy(ROOT / "connector/audit/standalone/check_evidence.py", program)
+    assert subprocess.run([python, "-I", "-c", "import connector"], capture_output=True, check=False).returncode == 1
+
+    def run(*arguments: object, code: int = 0) -> str:
+        command = [str(python), "-I", str(program), *map(str, arguments)]
+        done = subprocess.run(command, cwd=place, capture_output=True, check=False, timeout=60)
+        assert b"Traceback" not in done.stderr, done.stderr.decode()
+        assert done.returncode == code, done
+        return (done.stderr if code == 2 else done.stdout).decode()
+
+    return run
 
 
 @pytest.fixture(scope="session")

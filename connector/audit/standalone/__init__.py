@@ -1,0 +1,1 @@
+"""What an auditor runs without the connector: one file, which `connector audit verifier` hands out."""
