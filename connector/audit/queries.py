@@ -70,6 +70,11 @@ def entry(connection: Connection, sequence: int) -> Recorded | None:
     return _recorded(row) if row else None
 
 
+def body(connection: Connection, sequence: int) -> bytes | None:
+    """The bytes of one entry that are hashed."""
+    return connection.execute(select(AUDIT_ENTRIES.c.body).where(AUDIT_ENTRIES.c.sequence == sequence)).scalar()
+
+
 def story(
     connection: Connection, *, source_keys: Sequence[str], business_keys: Sequence[str], message_ids: Sequence[str]
 ) -> list[Recorded]:

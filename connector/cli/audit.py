@@ -16,6 +16,7 @@ from connector.cli.context import (
     JsonOption,
     KeyOption,
     LimitOption,
+    OutOption,
     SinceOption,
     StateOption,
     StatusOption,
@@ -24,11 +25,12 @@ from connector.cli.context import (
     WaybillOption,
     settings_of,
 )
-from connector.cli.output import print_json, print_lines, print_object, print_table, shown
+from connector.cli.output import print_json, print_lines, print_object, print_table, shown, write_bytes
 from connector.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
     from connector.audit.events import Recorded
+    from connector.pipeline.wiring import CheckpointPolicy
 
 app = typer.Typer(help="The log of everything that happened.", no_args_is_help=True)
 app.command("verify")(verify)
@@ -113,21 +115,48 @@ def key(
     from connector.signing.notes import new_note_key
 
     settings = settings_of(context)
-    audit = settings.audit
-    if audit is None:
+    if new and settings.audit is not None:
+        new_note_key(settings.audit.key_file, secret(settings.audit.passphrase, settings.audit.passphrase_file))
+    verifier_key = _required(checkpoint_policy(settings)).signer.verifier.key
+    if as_json:
+        print_object({"verifier_key": verifier_key})
+        return
+    print_lines([verifier_key])
+
+
+@app.command()
+def prove(
+    context: typer.Context,
+    sequence: Annotated[int, typer.Argument(metavar="NO", help="Number of the entry.")],
+    out: OutOption = None,
+) -> None:
+    """Write the proof that an entry is in the log; `audit verifier` gives the program that checks it."""
+    from connector.bootstrap import checkpoint_policy, open_database
+    from connector.pipeline.prove import prove as proof_of
+
+    settings = settings_of(context)
+    policy = _required(checkpoint_policy(settings))
+    with open_database(settings).read() as connection:
+        proof = proof_of(connection, sequence, policy.trusted)
+    write_bytes(proof.text.encode(), out)
+
+
+@app.command()
+def verifier(out: OutOption = None) -> None:
+    """Write the program that checks proofs and bundles without the connector; docs/evidence.md says how."""
+    from importlib.resources import files
+
+    write_bytes(files("connector.audit.standalone").joinpath("check_evidence.py").read_bytes(), out)
+
+
+def _required(policy: CheckpointPolicy | None) -> CheckpointPolicy:
+    if policy is None:
         raise ConfigurationError(
             "there is no [audit] in the configuration",
             effect="no checkpoint of the audit log is signed",
             remedy="add [audit] with origin, key_file and checkpoint_file; config/connector.toml shows it",
         )
-    if new:
-        new_note_key(audit.key_file, secret(audit.passphrase, audit.passphrase_file))
-    policy = checkpoint_policy(settings)
-    assert policy is not None  # there is [audit]
-    if as_json:
-        print_object({"verifier_key": policy.signer.verifier.key})
-        return
-    print_lines([policy.signer.verifier.key])
+    return policy
 
 
 _FOR_PROGRAMS = frozenset({"content", "digest", "guid", "key_id", "mapping_digest", "time"})

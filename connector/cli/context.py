@@ -111,6 +111,9 @@ def _one_of(known: Iterable[str], text: str) -> str:
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Write to a file that does not exist yet.")
+]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the newest N.", metavar="N")]
 SinceOption = Annotated[
     datetime | None,

@@ -6,7 +6,9 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
+from connector.errors import UsageError
 from connector.messages.records import rfc3339
 
 SCHEMA_VERSION = 1
@@ -49,6 +51,23 @@ def print_lines(lines: Iterable[str]) -> None:
     """Print lines of plain text."""
     for line in lines:
         sys.stdout.write(line + "\n")
+
+
+def write_bytes(data: bytes, out: Path | None) -> None:
+    """Write exactly these bytes: to a file, which must not exist yet, or to standard output."""
+    if out is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        with out.open("xb") as file:
+            file.write(data)
+    except OSError as error:
+        raise UsageError(
+            f"{out}: {error.strerror}",
+            effect="nothing was written there",
+            remedy="name a file that does not exist yet, in a folder that does",
+        ) from None
 
 
 def say(text: str) -> None:
