@@ -48,6 +48,7 @@ def atheris() -> str:
 NEEDS: Mapping[str, tuple[Need, ...]] = {
     "threads": (),
     "tamper": (),
+    "proofs": (),
     "forgery": (xmlsec1,),
     "fuzz": (atheris,),
     "model": (),
