@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from random import Random
 
 import pytest
 
+from connector.signing.notes import NoteSigner
 from tests.conftest import CheckEvidence
 from tests.unit.evidence_bundles import SIGNED, Bundle, Log, b64, body_of, pack
 
@@ -164,6 +166,10 @@ def sign_no_sequence(bundle: Bundle) -> None:
 
 
 UNTRUE: dict[str, tuple[Callable[[Bundle], object], str]] = {
+    "checkpoints-and-more": (
+        lambda bundle: bundle.files.update({"checkpoints.txt": bundle.members()["checkpoints.txt"] + b"more\n"}),
+        "something that is no checkpoint",
+    ),
     "entry-altered": (alter_entry, "entry 5 is not what was logged"),
     "entry-renumbered": (renumber_entry, "entry 6 is not what was logged"),
     "entry-of-another-number": (sign_no_sequence, "entry 5 has another number in itself"),
@@ -221,13 +227,50 @@ def test_zip_is_refused_when_a_name_stands_twice(
     assert "two files of one name" in check_evidence("--key", log.key, tmp_path / "b.zip", code=9)
 
 
-def test_zip_is_refused_when_it_claims_to_be_huge(
-    check_evidence: CheckEvidence, log: Log, bundle: Bundle, tmp_path: Path
+@pytest.mark.parametrize(
+    ("offset", "value", "said"),
+    [
+        (24, 1 << 30, "larger than any"),  # size when unpacked
+        (24, 200 << 20, "larger than any"),  # no file is too large, all of them are
+        (8, 1, "encrypted, or packed in an odd way"),  # flags
+        (10, 12, "encrypted, or packed in an odd way"),  # way of packing: bzip2
+    ],
+    ids=["huge-file", "huge-bundle", "encrypted", "bzip2"],
+)
+def test_zip_is_refused_when_its_directory_claims_what_no_bundle_has(
+    offset: int, value: int, said: str, check_evidence: CheckEvidence, bundle: Bundle, tmp_path: Path
 ) -> None:
+    bundle.files |= {f"rows/{number}.json": b"" for number in range(10)}
     data = bytearray(bundle.write(tmp_path / "b.zip").read_bytes())
-    struct.pack_into("<I", data, data.index(b"PK\x01\x02") + 24, 1 << 30)  # size when unpacked, in the directory
+    for found in re.finditer(b"PK\x01\x02", bytes(data)):  # each file in the directory
+        struct.pack_into("<I" if offset == 24 else "<H", data, found.start() + offset, value)
     (tmp_path / "b.zip").write_bytes(data)
-    assert "larger than any" in check_evidence("--key", log.key, tmp_path / "b.zip", code=9)
+    assert said in check_evidence("--key", bundle.log.key, tmp_path / "b.zip", code=9)
+
+
+def test_text_is_refused_when_it_is_huge(check_evidence: CheckEvidence, log: Log, tmp_path: Path) -> None:
+    with (tmp_path / "p").open("wb") as file:
+        file.truncate(1 << 32)
+    assert "larger than any" in check_evidence("--key", log.key, tmp_path / "p", code=9)
+
+
+def test_checkpoint_is_refused_when_it_names_another_log_than_its_key(
+    check_evidence: CheckEvidence, log: Log, tmp_path: Path
+) -> None:
+    note = log.signer.sign(log.note(20).partition("\n\n")[0].replace(".com", ".org") + "\n")
+    text = log.proof_file(5).replace(log.note(20), note)
+    file = written(tmp_path / "p", text)
+    assert "not one of example.com/log" in check_evidence("--key", log.key, file, code=9)
+
+
+def test_bundle_is_refused_when_a_checkpoint_in_it_is_of_another_log(
+    check_evidence: CheckEvidence, bundle: Bundle, tmp_path: Path
+) -> None:
+    other = NoteSigner(name="example.org/log", private_key=bundle.log.signer.private_key)
+    text = bundle.log.note(4).partition("\n\n")[0].replace(".com", ".org")
+    bundle.checkpoints[0] = other.sign(f"{text}\n")
+    keys = ("--key", bundle.log.key, "--key", other.verifier.key)
+    assert "is missing, or the" in check_evidence(*keys, bundle.write(tmp_path / "b.zip"), code=9)
 
 
 def test_zip_is_read_or_refused_when_any_of_its_bytes_is_another(
@@ -298,15 +341,17 @@ def test_evidence_that_an_earlier_key_signed_is_accepted_when_both_are_given(
     [
         (("x",), "--key"),
         (("--key", "example.com/log+00000000+AAAA", "x"), "no key of a log"),
+        (("--key", "OTHER ID", "x"), "no key of a log"),
         (("--key", "KEY"), "FILE"),
         (("--key", "KEY", "there-is-none"), "there-is-none: No such file"),
         (("--key", "KEY", "."), "Is a directory"),
         (("--key", "KEY", "--checkpoint", "there-is-none", "x"), "there-is-none: No such file"),
     ],
-    ids=["no-key", "bad-key", "no-file", "missing-file", "folder", "missing-checkpoint"],
+    ids=["no-key", "bad-key", "other-id", "no-file", "missing-file", "folder", "missing-checkpoint"],
 )
 def test_command_is_refused_when_it_makes_no_sense(
     arguments: tuple[str, ...], said: str, check_evidence: CheckEvidence, log: Log
 ) -> None:
-    given = [log.key if one == "KEY" else one for one in arguments]
+    name, _, encoded = log.key.split("+", 2)
+    given = [{"KEY": log.key, "OTHER ID": f"{name}+00000000+{encoded}"}.get(one, one) for one in arguments]
     assert said in check_evidence(*given, code=2)
