@@ -3,83 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from connector.cli.audit_list import list_
 from connector.cli.audit_verify import verify
 from connector.cli.context import (
-    EventOption,
-    ExportListOption,
     JsonOption,
-    KeyOption,
-    LimitOption,
     OutOption,
-    SinceOption,
-    StateOption,
-    StatusOption,
-    TypeOption,
-    UntilOption,
-    WaybillOption,
     settings_of,
 )
-from connector.cli.output import print_json, print_lines, print_object, print_table, shown, write_bytes
+from connector.cli.output import print_json, print_lines, print_object, shown, write_bytes
 from connector.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
-    from connector.audit.events import Recorded
     from connector.pipeline.wiring import CheckpointPolicy
 
 app = typer.Typer(help="The log of everything that happened.", no_args_is_help=True)
+app.command("list")(list_)
 app.command("verify")(verify)
-
-
-@app.command("list")
-def list_(
-    context: typer.Context,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    key: KeyOption = None,
-    waybill: WaybillOption = None,
-    export_list: ExportListOption = None,
-    type_: TypeOption = None,
-    message: Annotated[str | None, typer.Option("--message", metavar="ID", help="Message id.")] = None,
-    state: StateOption = None,
-    customs_status: StatusOption = None,
-    event: EventOption = None,
-    actor: Annotated[str | None, typer.Option("--actor", metavar="NAME", help="Who did it.")] = None,
-    limit: LimitOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List entries in order; by state or customs status, those that say that it came to that."""
-    from connector.audit.queries import EntryFilter, entries
-    from connector.bootstrap import open_database
-
-    wanted = EntryFilter(
-        since=since,
-        until=until,
-        event=event,
-        actor=actor,
-        document_type=type_,
-        business_key=key,
-        message_id=message,
-        waybill=waybill,
-        export_list=export_list,
-    )
-    named = {name: value for name, value in (("delivery_state", state), ("status", customs_status)) if value}
-    with open_database(settings_of(context)).read() as connection:
-        found = entries(connection, wanted, at_most=None if named else limit)
-    found = [one for one in found if named.items() <= one.detail.items()][-(limit or 0) :]
-    if as_json:
-        print_json("entries", [asdict(entry) for entry in found])
-        return
-    print_table(
-        f"{len(found)} entries",
-        ["no", "time", "event", "actor", "about", "detail"],
-        [(one.sequence, one.time, one.event, one.actor, about(one), detail_line(one.detail)) for one in found],
-    )
 
 
 @app.command()
@@ -157,19 +101,3 @@ def _required(policy: CheckpointPolicy | None) -> CheckpointPolicy:
             remedy="add [audit] with origin, key_file and checkpoint_file; config/connector.toml shows it",
         )
     return policy
-
-
-_FOR_PROGRAMS = frozenset({"content", "digest", "guid", "key_id", "mapping_digest", "time"})
-"""Details that a line leaves out; `connector audit show` and ``--json`` have them."""
-
-
-def about(entry: Recorded) -> str:
-    """Whom an entry concerns, most telling first."""
-    return f"{entry.document_type} {entry.business_key}".strip() or entry.source_key or entry.message_id
-
-
-def detail_line(detail: Mapping[str, object]) -> str:
-    """An entry's detail on one line, without what only programs read."""
-    told = [(name, value) for name, value in detail.items() if name not in _FOR_PROGRAMS and value not in ("", None)]
-    # That a receipt matched is no news; that it did not is.
-    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in told if (name, value) != ("matched", True))

@@ -103,6 +103,11 @@ def parse_event(text: str) -> str:
     return _one_of(Event, text)
 
 
+def parse_format(text: str) -> str:
+    """How a list is written."""
+    return _one_of(("table", "json", "csv"), text)
+
+
 def _one_of(known: Iterable[str], text: str) -> str:
     names = list(known)
     if text not in names:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from connector.cli import quarantine
-from connector.cli.audit import detail_line
 from connector.cli.context import (
     ExportListOption,
     JsonOption,
@@ -24,7 +23,7 @@ from connector.cli.context import (
     WaybillOption,
     settings_of,
 )
-from connector.cli.output import print_json, print_lines, print_object, print_table, shown
+from connector.cli.output import detail_line, print_json, print_lines, print_object, print_table, shown
 from connector.errors import UsageError
 
 if TYPE_CHECKING:

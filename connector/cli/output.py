@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -45,6 +48,41 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for row in rows:
         table.add_row(*[Text("\n".join(map(shown, value if isinstance(value, list) else [value]))) for value in row])
     console.print(table)
+
+
+_FOR_PROGRAMS = frozenset({"content", "digest", "guid", "key_id", "mapping_digest", "time"})
+"""Details that a line leaves out; `connector audit show` and ``--json`` have them."""
+
+
+def detail_line(detail: Mapping[str, object]) -> str:
+    """An entry's detail on one line, without what only programs read."""
+    told = [(name, value) for name, value in detail.items() if name not in _FOR_PROGRAMS and value not in ("", None)]
+    # That a receipt matched is no news; that it did not is.
+    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in told if (name, value) != ("matched", True))
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table for a spreadsheet: UTF-8 with its mark, times in Beijing time.
+
+    What a spreadsheet would take for a formula or round as a number begins with an apostrophe.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows([csv_cell(value) for value in row] for row in rows)
+    write_bytes(text.getvalue().encode("utf-8-sig"), None)
+
+
+_MISREAD = re.compile(r"[=+\-@]|0[0-9]+$|[0-9]{12,}$")
+"""How texts begin that a spreadsheet does not leave as they are."""
+
+
+def csv_cell(value: object) -> object:
+    """A value as a spreadsheet leaves it."""
+    if isinstance(value, int):
+        return value
+    text = shown(value)
+    return f"'{text}" if _MISREAD.match(text) else text
 
 
 def print_lines(lines: Iterable[str]) -> None:

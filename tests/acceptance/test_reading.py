@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from connector.cli.audit import detail_line
+from connector.cli.output import detail_line
 from connector.demo.returns import Fault, generate
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -37,7 +37,7 @@ def documents(played: Path, read: Read) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def entries(played: Path, read: Read) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = read(played, "audit", "list")["entries"]
+    found: list[dict[str, Any]] = read(played, "audit", "list", "--limit", "100000")["entries"]
     return found
 
 
@@ -139,6 +139,12 @@ def test_messages_list_gives_those_that_the_filter_names(
         (["--export-list", THIRD.order.invt_no], lambda one: one["export_list"] == THIRD.order.invt_no),
         (["--since", "2099-01-01"], lambda _: False),
         (["--customs-status", "rejected"], lambda one: one["detail"].get("status") == "rejected"),
+        (["--code", "800"], lambda one: one["detail"].get("code") == "800"),
+        (["--text", THIRD.order_no], lambda one: THIRD.order_no in str(one)),
+        (
+            ["--code", "800", "--key", REFUND],
+            lambda one: (one["detail"].get("code"), one["business_key"]) == ("800", REFUND),
+        ),
         (["--state", "delivered"], lambda one: one["detail"].get("delivery_state") == "delivered"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -152,7 +158,7 @@ def test_audit_list_gives_those_that_the_filter_names(
 ) -> None:
     expected = [one for one in entries if holds(one)]
     assert len(expected) < len(entries)
-    assert read(played, "audit", "list", *options)["entries"] == expected
+    assert read(played, "audit", "list", *options, "--limit", "100000")["entries"] == expected
 
 
 def test_audit_list_gives_the_newest_that_match_when_only_some_are_asked_for(
@@ -259,7 +265,7 @@ def test_quarantine_list_gives_a_time_span_when_asked(played: Path, read: Read) 
 
 
 @pytest.mark.parametrize(
-    "command", [("documents", "list"), ("audit", "list", "--limit", "20"), ("status",)], ids=" ".join
+    "command", [("documents", "list"), ("audit", "list", "--limit", "100000"), ("status",)], ids=" ".join
 )
 def test_results_for_people_are_plain_text_when_they_go_into_a_pipe(
     played: Path, connector: Run, command: tuple[str, ...]
@@ -288,6 +294,10 @@ def test_colours_are_left_out_when_they_are_unwanted(connector: Run) -> None:
         (("documents", "list", "--customs-status", "realeased"), "manual_review"),
         (("messages", "list", "--state", "in-doubt"), "in_doubt"),
         (("audit", "list", "--event", "anwsered"), "answered"),
+        (("audit", "list", "--before", "17"), "--before 17 is no cursor"),
+        (("audit", "list", "--before", "17-2026-13-01T00:00:00Z"), "is no cursor"),
+        (("audit", "list", "--format", "xlsx"), "table, json, csv"),
+        (("audit", "list", "--state", "parked", "--customs-status", "none"), "leave one of them out"),
         (("quarantine", "list", "--type", "ceb213"), "CEB213"),
         (("nonsense",), "nonsense"),
     ],

@@ -25,7 +25,7 @@ PHRASE, PASSWORD, OTHER = "s3cret-phrase-9610", "s3cret-password-9610", "s3cret-
 COMMANDS = (
     ("status", "--json"),
     ("doctor", "--offline", "--json"),
-    ("audit", "list", "--json"),
+    ("audit", "list", "--limit", "100000", "--json"),
     ("documents", "list", "--json"),
     ("messages", "list", "--json"),
     ("quarantine", "list", "--json"),

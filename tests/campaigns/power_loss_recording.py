@@ -62,7 +62,9 @@ def record_daemon(folder: Path, seed: int) -> Path:
             daemon.wait()
         # It may end with 3, partial: a sample has faults on purpose.
         subprocess.run([*command, "run", "--once"], env=environment, check=False, capture_output=True)
-    shown = subprocess.run([*command, "audit", "list", "--json"], env=environment, check=True, capture_output=True)
+    shown = subprocess.run(
+        [*command, "audit", "list", "--limit", "100000", "--json"], env=environment, check=True, capture_output=True
+    )
     entries = len(json.loads(shown.stdout)["entries"])
     acknowledge(log, json.dumps({"entries": entries}).encode())
     return log
