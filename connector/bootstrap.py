@@ -20,6 +20,7 @@ from connector.storage.database import Database, now_by_database
 
 if TYPE_CHECKING:
     from connector.mapping.engine import DocumentMapping
+    from connector.messages.builder import Transfer
     from connector.pipeline.wiring import CheckpointPolicy, Collection, Connector
     from connector.signing.interface import SigningKey
     from connector.sources.database import SourceDatabase
@@ -55,7 +56,6 @@ def build_connector(
     Raises `ConfigurationError`, `MappingError`, `SchemaVersionError`, `DatabaseUnreachable` or `SigningError`, before
     anything is changed.
     """
-    from connector.messages.builder import Transfer
     from connector.outbox.breaker import BreakerPolicy
     from connector.outbox.retry import RetryPolicy
     from connector.pipeline.wiring import Connector
@@ -88,11 +88,7 @@ def build_connector(
         submit_endpoint=customs.submit_url,
         endpoint=customs.receipts_url or customs.submit_url,
         answers_questions=customs.receipts_url is not None,
-        transfer=Transfer(
-            cop_code=settings.enterprise.cop_code,
-            cop_name=settings.enterprise.cop_name,
-            dxp_id=settings.enterprise.dxp_id,
-        ),
+        transfer=transfer_of(settings),
         receiver=customs.receiver_id,
         policy=RetryPolicy(
             first=timedelta(seconds=customs.retry_first_seconds),
@@ -114,6 +110,14 @@ def build_connector(
         random=SystemRandom(),
         is_stopping=is_stopping,
     )
+
+
+def transfer_of(settings: Settings) -> Transfer:
+    """Who transmits."""
+    from connector.messages.builder import Transfer
+
+    enterprise = settings.enterprise
+    return Transfer(cop_code=enterprise.cop_code, cop_name=enterprise.cop_name, dxp_id=enterprise.dxp_id)
 
 
 def checkpoint_policy(settings: Settings) -> CheckpointPolicy | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from connector.cli import quarantine
+from connector.cli import quarantine, replay
 from connector.cli.context import (
     ExportListOption,
     JsonOption,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from connector.sources.quarantine import Waiting
 
 app = typer.Typer(help="Documents and what customs thinks of them.", no_args_is_help=True)
+app.command("replay")(replay.replay)
 
 
 @app.command("list")

@@ -23,9 +23,12 @@ from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
 
+from lxml import etree
+
 from connector.errors import UnreadableMessage, UsageError
 from connector.messages.namespaces import CEB
 from connector.messages.parser import Element, local_name, schema_document
+from connector.messages.records import digest
 
 REVISION_FIELDS = ("guid", "appType", "appTime")
 """Fields that belong to the revision: the builder sets them where a type has them, a mapping never does."""
@@ -240,6 +243,14 @@ _KINDS = {
 }
 
 _LIMITS = frozenset({"length", "minLength", "maxLength", "totalDigits", "fractionDigits"})
+
+
+@cache
+def schema_digest(schema: str) -> str:
+    """SHA-256 of a packaged schema with those it includes, comments left out; lower-case hex."""
+    root = schema_document(schema).getroot()
+    included = [one.get("schemaLocation", "").removesuffix(".xsd") for one in root if local_name(one) == "include"]
+    return digest("".join([etree.tostring(root, method="c14n").decode(), *map(schema_digest, included)]))
 
 
 @cache

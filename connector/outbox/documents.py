@@ -91,6 +91,20 @@ def load(connection: Connection, guids: Sequence[str]) -> list[Document]:
     ]
 
 
+def origins(connection: Connection, guids: Sequence[str]) -> dict[str, Origin]:
+    """What revisions were made from, by guid."""
+    return {
+        row.guid: Origin(
+            record_id=row.record_id,
+            mapping=row.mapping,
+            mapping_digest=row.mapping_digest,
+            waybill=row.waybill,
+            export_list=row.export_list,
+        )
+        for row in connection.execute(select(DOCUMENTS).where(DOCUMENTS.c.guid.in_(guids)))
+    }
+
+
 def _row(document: Document, origin: Origin) -> dict[str, object]:
     content = document.content.to_json()
     return {

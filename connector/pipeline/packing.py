@@ -9,7 +9,7 @@ from datetime import datetime
 
 from connector.audit.events import Entry, Event
 from connector.messages.builder import build_message
-from connector.messages.catalogue import MessageType
+from connector.messages.catalogue import MessageType, message_type, schema_digest
 from connector.messages.deliveries import MessageId
 from connector.messages.documents import Document
 from connector.messages.envelope import Envelope, seal
@@ -58,5 +58,6 @@ def signed_entry(message: NewMessage) -> Entry:
             "digest": hashlib.sha256(message.signed.xml).hexdigest(),
             "suite": message.signed.suite,
             "key_id": message.signed.key_id,
+            "schema": schema_digest(message_type(message.type).schema),
         },
     )

@@ -140,6 +140,14 @@ def key_of(connection: Connection, record_id: int) -> SourceKey:
     return SourceKey(collection=row.collection, key=row.key)
 
 
+def version(connection: Connection, record_id: int) -> Stored:
+    """One stored version, whether or not it is the newest; its digest is made anew."""
+    row = connection.execute(select(SOURCE_RECORDS).where(SOURCE_RECORDS.c.id == record_id)).one()
+    key = SourceKey(collection=row.collection, key=row.key)
+    record = SourceRecord.from_json(key, row.changed_at, row.body)
+    return Stored(record=record, version=row.version, digest=digest(row.body))
+
+
 def _newest_versions(connection: Connection, keys: set[SourceKey]) -> dict[SourceKey, tuple[int, str]]:
     found: dict[SourceKey, tuple[int, str]] = {}
     ordered = sorted(keys, key=lambda key: (key.collection, key.key))
