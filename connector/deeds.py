@@ -50,6 +50,8 @@ class Deed(StrEnum):
     """Commit: an operator's corrected record waits to be prepared."""
     SETTLE = "settle"
     """Commit: an operator settles a message in doubt, or closes a conflict."""
+    EXPORT = "export"
+    """Commit: the log says that evidence is handed out."""
 
 
 Moment: TypeAlias = Literal["before", "after"]

@@ -39,6 +39,8 @@ class Event(StrEnum):
     """Something was sent again, with a reason: by an operator, or each document of a refused batch alone."""
     SETTLED = "settled"
     """An operator said what became of a message, with a reason."""
+    EXPORTED = "exported"
+    """Evidence was about to be handed out, with a reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

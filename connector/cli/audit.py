@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from connector.cli.audit_export import export
 from connector.cli.audit_list import list_
 from connector.cli.audit_verify import verify
 from connector.cli.context import (
@@ -16,14 +17,12 @@ from connector.cli.context import (
     settings_of,
 )
 from connector.cli.output import print_json, print_lines, print_object, shown, write_bytes
-from connector.errors import ConfigurationError, UsageError
-
-if TYPE_CHECKING:
-    from connector.pipeline.wiring import CheckpointPolicy
+from connector.errors import UsageError
 
 app = typer.Typer(help="The log of everything that happened.", no_args_is_help=True)
 app.command("list")(list_)
 app.command("verify")(verify)
+app.command("export")(export)
 
 
 @app.command()
@@ -55,13 +54,14 @@ def key(
 ) -> None:
     """Show the public key that checkpoints verify with; hand it to the auditor on a way of its own."""
     from connector.bootstrap import checkpoint_policy
+    from connector.pipeline.checkpoint import require_policy
     from connector.secret_file import secret
     from connector.signing.notes import new_note_key
 
     settings = settings_of(context)
     if new and settings.audit is not None:
         new_note_key(settings.audit.key_file, secret(settings.audit.passphrase, settings.audit.passphrase_file))
-    verifier_key = _required(checkpoint_policy(settings)).signer.verifier.key
+    verifier_key = require_policy(checkpoint_policy(settings)).signer.verifier.key
     if as_json:
         print_object({"verifier_key": verifier_key})
         return
@@ -76,10 +76,11 @@ def prove(
 ) -> None:
     """Write the proof that an entry is in the log; `audit verifier` gives the program that checks it."""
     from connector.bootstrap import checkpoint_policy, open_database
+    from connector.pipeline.checkpoint import require_policy
     from connector.pipeline.prove import prove as proof_of
 
     settings = settings_of(context)
-    policy = _required(checkpoint_policy(settings))
+    policy = require_policy(checkpoint_policy(settings))
     with open_database(settings).read() as connection:
         proof = proof_of(connection, sequence, policy.trusted)
     write_bytes(proof.text.encode(), out)
@@ -91,13 +92,3 @@ def verifier(out: OutOption = None) -> None:
     from importlib.resources import files
 
     write_bytes(files("connector.audit.standalone").joinpath("check_evidence.py").read_bytes(), out)
-
-
-def _required(policy: CheckpointPolicy | None) -> CheckpointPolicy:
-    if policy is None:
-        raise ConfigurationError(
-            "there is no [audit] in the configuration",
-            effect="no checkpoint of the audit log is signed",
-            remedy="add [audit] with origin, key_file and checkpoint_file; config/connector.toml shows it",
-        )
-    return policy

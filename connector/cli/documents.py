@@ -29,7 +29,6 @@ from connector.errors import UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from connector.audit.events import Recorded
     from connector.outbox.queries import DocumentView
     from connector.sources.quarantine import Waiting
 
@@ -175,9 +174,11 @@ def show(
 ) -> None:
     """Tell the whole story of one return: collected, mapped, signed, each attempt, each receipt."""
     from connector.bootstrap import open_database
+    from connector.pipeline.story import tell
 
     with open_database(settings_of(context)).read() as connection:
-        found, waiting, story = _tell(connection, name)
+        told = tell(connection, name)
+        found, waiting, story = told.documents, told.waiting, told.entries
         details = [_json(view) | _inside(connection, view) for view in found] if as_json else []
     if not found and not waiting:
         raise UsageError(
@@ -206,29 +207,6 @@ def show(
             for entry in story
         ],
     )
-
-
-def _tell(connection: Connection, name: str) -> tuple[list[DocumentView], list[Waiting], list[Recorded]]:
-    from connector.audit.queries import story
-    from connector.outbox.queries import find_documents
-    from connector.sources.inbox import key_of
-    from connector.sources.quarantine import waiting_entries
-
-    found = find_documents(connection, name)
-    source_keys = {key_of(connection, view.record_id) for view in found}
-    waiting = [
-        one
-        for one in waiting_entries(connection)
-        if one.key in source_keys or name in {one.key.key, one.business_key, one.waybill, one.export_list}
-    ]
-    source_keys |= {one.key for one in waiting}
-    entries = story(
-        connection,
-        source_keys=[str(key) for key in source_keys],
-        business_keys=list({view.business_key for view in found}),
-        message_ids=list({message_id for view in found for message_id in view.message_ids}),
-    )
-    return found, waiting, entries
 
 
 def _json(view: DocumentView) -> dict[str, Any]:

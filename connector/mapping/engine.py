@@ -38,7 +38,9 @@ class DocumentMapping:
     """Name of the records file whose records it maps."""
     version: int
     digest: str
-    """SHA-256 of the file's text with the values and code lists it uses, lower-case hex."""
+    """SHA-256 of `basis`, lower-case hex."""
+    basis: str
+    """The file's text with the values and code lists it uses, as canonical JSON."""
     head: tuple[Element, ...]
     """In the order of the schema."""
     lines: tuple[Element, ...]

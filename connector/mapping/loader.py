@@ -105,12 +105,14 @@ class _Draft:
         rules = [*self._head.values(), *self._lines.values()]
         named = {reference.partition(".")[0] for rule in rules for _, reference in rule.references()}
         lookups = [(name, shape.lookups[name]) for name in sorted(named & shape.lookups.keys())]
+        basis = self._basis(rules)
         return DocumentMapping(
             name=self._file.path.stem,
             message_type=kind,
             collection=shape.collection,
             version=document["version"],
-            digest=self._digest(rules),
+            digest=digest(basis),
+            basis=basis,
             head=self._elements(self._head, kind.head_fields),
             lines=self._elements(self._lines, kind.line_fields),
             head_lookups=tuple((name, lookup) for name, lookup in lookups if not lookup.per_line),
@@ -120,7 +122,7 @@ class _Draft:
     def _elements(self, rules: Mapping[str, ElementRule], fields: tuple[Field, ...]) -> tuple[Element, ...]:
         return tuple(compile_element(rules[one.name], one, self._constants) for one in fields if one.name in rules)
 
-    def _digest(self, rules: Iterable[ElementRule]) -> str:
+    def _basis(self, rules: Iterable[ElementRule]) -> str:
         chain = [one for rule in rules for _, one in rule.chain()]
         constants = self._constants
         used = {
@@ -128,7 +130,7 @@ class _Draft:
             "values": {one.value: constants.values[one.value] for one in chain if one.value is not None},
             "codes": {one.codes: dict(constants.codes[one.codes]) for one in chain if one.codes is not None},
         }
-        return digest(encode(used))
+        return encode(used)
 
 
 def _merge_codes(files: Iterable[TomlFile], given: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:

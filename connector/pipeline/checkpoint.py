@@ -16,7 +16,7 @@ from connector.audit.nodes import StoredTree, lock_log
 from connector.audit.sinks import CheckpointSink
 from connector.audit.verification import rebuild
 from connector.deeds import Deed
-from connector.errors import AuditLogInvalid
+from connector.errors import AuditLogInvalid, ConfigurationError
 from connector.pipeline.wiring import CheckpointPolicy, Connector
 from connector.signing.notes import open_note
 
@@ -43,6 +43,17 @@ def checkpoint_now(connector: Connector) -> None:
     if connector.checkpoints is not None:
         _sign(connector, connector.checkpoints)
         _bring_outside(connector, connector.checkpoints)
+
+
+def require_policy(policy: CheckpointPolicy | None) -> CheckpointPolicy:
+    """Who signs checkpoints. Raises `ConfigurationError` where nobody does."""
+    if policy is None:
+        raise ConfigurationError(
+            "there is no [audit] in the configuration",
+            effect="no checkpoint of the audit log is signed",
+            remedy="add [audit] with origin, key_file and checkpoint_file; config/connector.toml shows it",
+        )
+    return policy
 
 
 def _sign(connector: Connector, policy: CheckpointPolicy) -> None:

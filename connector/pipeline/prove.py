@@ -33,12 +33,20 @@ def prove(connection: Connection, sequence: int, trusted: Sequence[NoteVerifier]
         )
     try:
         checkpoint = Checkpoint.parse(open_note(newest.note, trusted))
-        hashes = StoredTree(connection).inclusion_proof(index=sequence - 1, size=checkpoint.size)
     except (SignatureInvalid, ValueError) as error:
+        raise _unproved(sequence, str(error)) from None
+    return prove_against(connection, sequence, body, checkpoint, newest.note)
+
+
+def prove_against(connection: Connection, sequence: int, body: bytes, checkpoint: Checkpoint, note: str) -> EntryProof:
+    """The proof that this checkpoint, and its note, cover an entry. Raises `AuditLogInvalid` where they do not."""
+    try:
+        hashes = StoredTree(connection).inclusion_proof(index=sequence - 1, size=checkpoint.size)
+    except ValueError as error:
         raise _unproved(sequence, str(error)) from None
     if not verify_inclusion(leaf_hash(body), sequence - 1, checkpoint.size, hashes, checkpoint.root):
         raise _unproved(sequence, f"it is not in the log of {checkpoint.size} entries that was signed")
-    return EntryProof(index=sequence - 1, body=body, hashes=hashes, note=newest.note)
+    return EntryProof(index=sequence - 1, body=body, hashes=hashes, note=note)
 
 
 def _unproved(sequence: int, why: str) -> AuditLogInvalid:

@@ -227,6 +227,7 @@ def _taken_entry(taken: Taken) -> Entry:
         "time": rfc3339(receipt.time),
         "info": receipt.info,
         "digest": receipt.digest,
+        "content": taken.content_digest,
         "matched": bool(taken.owners),
         "signed_by": taken.signed_by,
         "suite": SUITE if taken.signed_by else "",

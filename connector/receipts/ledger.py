@@ -5,6 +5,7 @@ Whose a record is, `matching` decides. One that matches nothing is kept and show
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,6 +42,8 @@ class Taken:
     sequence: int
     signed_by: str
     """Who vouches for its envelope, as `FetchedEnvelope` says."""
+    content_digest: str
+    """SHA-256 of the envelope, hex."""
     owners: tuple[Owner, ...]
     """One revision; for CEB900 all of the message; none when nothing of ours matches."""
     is_proof: bool
@@ -131,6 +134,7 @@ def _apply(transaction: Connection, endpoint: str, fresh: Sequence[FetchedEnvelo
             receipt=receipt,
             sequence=envelope.sequence,
             signed_by=envelope.signed_by,
+            content_digest=hashlib.sha256(envelope.content).hexdigest(),
             owners=match.owners,
             is_proof=match.is_proof,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,29 @@ def test_prove_says_so_when_there_is_nothing_to_prove(
     head, _, rest = text.partition("[audit_]\n")
     (folder / "connector.toml").write_text(head + rest[rest.index("\n[") :], "utf-8")
     assert "there is no [audit]" in connector(folder, "audit", "prove", "1", code=4).stderr
+    asked = ("audit", "export", "--document", "x", "--reason", "asked for", "--out", str(folder / "evidence.zip"))
+    assert "there is no [audit]" in connector(folder, *asked, code=4).stderr
+
+
+def test_return_is_exported_and_checked_without_the_connector(
+    sample: Path, connector: Run, read: Read, check_evidence: CheckEvidence, tmp_path: Path
+) -> None:
+    key = read(sample, "audit", "key")["verifier_key"]
+    number = read(sample, "documents", "list", "--type", "CEB213")["documents"][0]["business_key"].rpartition("/")[2]
+    story = read(sample, "documents", "show", number)["entries"]
+    file = tmp_path / "evidence.zip"
+    asked = ("audit", "export", "--document", number, "--out", str(file))
+    exported = read(sample, *asked, "--reason", "a question of customs", "--actor", "wang")
+    assert exported["entries"] == len(story)
+    assert exported["digest"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    (entry,) = read(sample, "audit", "list", "--event", "exported", "--actor", "wang")["entries"]
+    assert entry["detail"]["digest"] == exported["digest"]
+    said = check_evidence("--key", key, "--checkpoint", sample / "checkpoints.txt", file)
+    assert f"{len(story)} entries are in the log" in said
+    assert "agrees" in said
+    assert "File exists" in connector(sample, *asked, "--reason", "again", code=2).stderr
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == exported["digest"]
+    assert "--reason is empty" in connector(sample, *asked, "--reason", " ", code=2).stderr
 
 
 def test_altered_entry_is_not_proved(sample: Path, connector: Run, query: Query) -> None:

@@ -148,6 +148,18 @@ def _revise(site: Site, aim: Aim) -> Iterator[str]:
     site.revised.add(key)
 
 
+def _export(site: Site, aim: Aim) -> Iterator[str]:
+    """What an operator is asked for; whoever dies over it hands nothing out."""
+    site.make_tables()
+    number = _bring(site)
+    yield from finish(site)
+    with site.database.read() as connection:
+        keys = select(DOCUMENTS.c.business_key).where(DOCUMENTS.c.business_key.endswith(f"/{number}"))
+        key = connection.execute(keys).scalar_one()
+    yield from _die(site, aim, work="export", subject=key)
+    yield from (f"{path.name} was handed out" for path in site.sample.directory.glob("evidence-*.zip"))
+
+
 def _activate(site: Site, aim: Aim) -> Iterator[str]:
     """The first start with a configuration, and the first with another one."""
     needed = "true" if aim.moment == "before" else "false"
@@ -164,6 +176,7 @@ _ROADS: Mapping[Deed, Callable[[Site, Aim], Iterator[str]]] = {
     Deed.RESEND: partial(_operator, "resend"),
     Deed.SETTLE: partial(_operator, "settle"),
     Deed.REVISE: _revise,
+    Deed.EXPORT: _export,
 }
 """How to come to a deed that does not come by itself."""
 

@@ -39,6 +39,7 @@ from connector.deeds import Deed, Moment, Watch, unwatched
 from connector.messages.deliveries import MessageId
 from connector.outbox import queries
 from connector.outbox.queries import Filter
+from connector.pipeline.evidence import export_document
 from connector.pipeline.leasing import end_all
 from connector.pipeline.resend import carry_out, plan_documents, plan_messages
 from connector.pipeline.settle import Verdict, settle
@@ -75,7 +76,7 @@ class Orders:
     log: Path
     """Gets what it says."""
     work: str = "daemon"
-    """``daemon``, ``upgrade``, ``resend``, ``revise`` or ``settle``."""
+    """``daemon``, ``upgrade``, ``export``, ``resend``, ``revise`` or ``settle``."""
     subject: str = ""
     """The message or document that an operator's work is about."""
     aim: Aim | None = None
@@ -209,7 +210,20 @@ def _settle(built: Connector, message_id: str) -> None:
     _say([state.value])
 
 
-_WORK: dict[str, Callable[[Connector, str], None]] = {"resend": _resend, "revise": _revise, "settle": _settle}
+def _export(built: Connector, business_key: str) -> None:
+    """What ``connector audit export`` does; a file for each process, in the folder of the checkpoints."""
+    assert built.checkpoints is not None
+    (sink,) = built.checkpoints.sinks
+    out = Path(sink.name).with_name(f"evidence-{os.getpid()}.zip")
+    export_document(built, business_key, out=out, reason="a test", actor="tester")
+
+
+_WORK: dict[str, Callable[[Connector, str], None]] = {
+    "export": _export,
+    "resend": _resend,
+    "revise": _revise,
+    "settle": _settle,
+}
 
 
 def _say(words: list[str]) -> None:

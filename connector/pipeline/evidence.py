@@ -1,0 +1,165 @@
+"""evidence: hand out all that shows what happened to one return, in a zip that an auditor checks without us.
+
+First a checkpoint is signed that covers every entry, then all is read and proved in one view of the database. That it
+is handed out stands in the log before anybody can have it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from connector.audit import checkpoints, log, queries
+from connector.audit.bundle import Bundle, steps_between
+from connector.audit.checkpoints import Checkpoint
+from connector.audit.events import Entry, Event
+from connector.deeds import Deed
+from connector.errors import AuditLogInvalid, SignatureInvalid, UsageError
+from connector.messages.deliveries import MessageId
+from connector.messages.documents import Content
+from connector.outbox.attempts import attempts
+from connector.pipeline.checkpoint import checkpoint_now, require_policy
+from connector.pipeline.evidence_files import files_of
+from connector.pipeline.evidence_report import Told, report
+from connector.pipeline.prove import prove_against
+from connector.pipeline.story import Story, tell
+from connector.pipeline.wiring import CheckpointPolicy, Connector
+from connector.receipts.queries import receipts_of
+from connector.signing.notes import open_note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What was handed out."""
+
+    entries: int
+    files: int
+    digest: str
+    """SHA-256 of the zip, hex."""
+
+
+def export_document(connector: Connector, name: str, *, out: Path, reason: str, actor: str) -> Exported:
+    """Write the evidence about one return; name: as `connector.pipeline.story.tell` takes it.
+
+    Raises `UsageError`, `ConfigurationError`, or `AuditLogInvalid` rather than hand out what does not verify.
+    """
+    policy = require_policy(connector.checkpoints)
+    if out.exists():
+        raise _unwritten(out, "File exists")
+    checkpoint_now(connector)
+    with connector.database.read() as connection:
+        story = tell(connection, name)
+        if not story.entries:
+            raise UsageError(
+                f"nothing is known about {name}",
+                effect="nothing was written",
+                remedy="`connector documents list` and `connector quarantine list` show what there is",
+            )
+        bundle = _gather(connector, connection, policy, story, {"document": name})
+    data = bundle.packed()
+    exported = Exported(entries=len(bundle.proofs), files=len(bundle.files), digest=hashlib.sha256(data).hexdigest())
+    with _published(out, data):
+        _tell_log(connector, bundle.scope, exported, reason=reason, actor=actor)
+    return exported
+
+
+def _gather(
+    connector: Connector, connection: Connection, policy: CheckpointPolicy, story: Story, scope: Mapping[str, str]
+) -> Bundle:
+    newest = checkpoints.last(connection)
+    if newest is None:
+        raise AssertionError("a checkpoint was signed just before")
+    try:
+        checkpoint = Checkpoint.parse(open_note(newest.note, policy.trusted))
+        issued = list(checkpoints.issued_after(connection))
+        steps = steps_between(connection, issued)
+    except (SignatureInvalid, ValueError) as error:
+        raise AuditLogInvalid(
+            f"the checkpoints of the audit log cannot be proved: {error}",
+            effect="nothing was written",
+            remedy="run `connector audit verify`; where the key of [audit] was replaced, name the old one in "
+            "former_keys",
+        ) from None
+    entries = [one for one in story.entries if one.sequence <= checkpoint.size]  # others may have been added since
+    proofs = []
+    for one in entries:
+        body = queries.body(connection, one.sequence) or b""
+        proofs.append(prove_against(connection, one.sequence, body, checkpoint, newest.note))
+    found = files_of(connector, connection, entries)
+    made_at = connector.clock(connection)
+    message_ids = sorted({one.message_id for one in entries if one.message_id})
+    told = Told(
+        scope=scope,
+        made_at=made_at,
+        checkpoint=checkpoint,
+        entries=entries,
+        documents=[(view, _content(found.files, view.guid)) for view in story.documents],
+        receipts={view.guid: receipts_of(connection, view.guid) for view in story.documents},
+        attempts={one: attempts(connection, MessageId(one)) for one in message_ids},
+        found=found,
+    )
+    files = {**found.files, "attempts.json": told.attempts_json, "report.html": report(told)}
+    return Bundle(
+        checkpoint=checkpoint,
+        note=newest.note,
+        made_at=made_at,
+        scope=scope,
+        proofs=proofs,
+        issued=issued,
+        steps=steps,
+        files=files,
+        bound=found.bound,
+    )
+
+
+def _content(files: Mapping[str, bytes], guid: str) -> Content | None:
+    text = files.get(f"documents/{guid}.json")
+    return None if text is None else Content.from_json(text.decode("utf-8", "surrogatepass"))
+
+
+def _tell_log(connector: Connector, scope: Mapping[str, str], exported: Exported, *, reason: str, actor: str) -> None:
+    detail = {**scope, "reason": reason, "entries": exported.entries, "digest": exported.digest}
+    with connector.database.write(Deed.EXPORT) as transaction:
+        now = connector.clock(transaction)
+        log.append(transaction, [Entry(event=Event.EXPORTED, detail=detail)], actor=actor, time=now)
+
+
+@contextmanager
+def _published(out: Path, data: bytes) -> Iterator[None]:
+    """Have a file there, whole, once the block has ended well; nothing at all where it has not."""
+    hidden = out.with_name(f".{out.name}.{secrets.token_hex(8)}")
+    try:
+        with hidden.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield
+        os.link(hidden, out)  # as renaming does, but never over a file that is there
+        _sync_folder(out.parent)
+    except OSError as error:
+        raise _unwritten(out, error.strerror or str(error)) from None
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _unwritten(out: Path, why: str) -> UsageError:
+    return UsageError(
+        f"{out}: {why}",
+        effect="nothing was written there",
+        remedy="name a file that does not exist yet, in a folder that does",
+    )

@@ -1,0 +1,272 @@
+"""Evidence about one return, on both databases: every claim of a bundle is worked out again from what is stored."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, select, text
+
+from connector.audit import queries as audit_queries
+from connector.audit.queries import EntryFilter
+from connector.bootstrap import build_connector, unchecked_database
+from connector.config import load
+from connector.demo.office import free_port, running_office
+from connector.errors import AuditLogInvalid, ConfigurationError, UsageError
+from connector.outbox.queries import DocumentView, Filter, documents, signed_bytes
+from connector.pipeline.activation import activate
+from connector.pipeline.checkpoint import checkpoint_now
+from connector.pipeline.cycle import collect_and_prepare
+from connector.pipeline.deliver import deliver
+from connector.pipeline.evidence import export_document
+from connector.pipeline.take_receipts import take_receipts
+from connector.pipeline.wiring import Connector
+from connector.storage import schema
+from connector.storage.audit import AUDIT_ENTRIES
+from tests.conftest import CheckEvidence
+from tests.integration.conftest import SAMPLE_PORT
+from tests.integration.test_audit_checkpoints import alter
+from tests.unit.evidence_bundles import pack
+from tests.unit.rfc9162 import PlainTree
+
+PATIENCE = 30.0
+UNBOUND = {"attempts.json", "report.html"}
+OURS = {"manifest.json", "checkpoint.txt", "checkpoints.txt", "consistency.json", "digests.json", "entries.jsonl"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A connector that has declared a few returns, and one that customs let pass."""
+
+    connector: Connector
+    view: DocumentView
+    folder: Path
+
+    @property
+    def key(self) -> str:
+        assert self.connector.checkpoints is not None
+        return self.connector.checkpoints.signer.verifier.key
+
+    def export(self, name: str = "evidence.zip") -> Path:
+        out = self.folder / name
+        export_document(self.connector, self.view.business_key, out=out, reason="a question of customs", actor="wang")
+        return out
+
+
+@pytest.fixture
+def site(
+    built: Callable[[int], Path], tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
+    folder = tmp_path / "enterprise"
+    shutil.copytree(built(8), folder)
+    port = free_port()
+    for file in ("connector.toml", "registry.toml"):
+        written = (folder / file).read_text("utf-8").replace("stage_seconds = 0.2", "stage_seconds = 0.01")
+        (folder / file).write_text(written.replace(str(SAMPLE_PORT), str(port)), "utf-8")
+    monkeypatch.setenv("CONNECTOR_DATABASE__URL", database_url)
+    settings = load(folder / "connector.toml")
+    with closing(unchecked_database(settings)) as empty:
+        schema.upgrade(empty)
+    connector = build_connector(settings)
+    activate(connector)
+    with running_office(folder / "registry.toml", port):
+        collect_and_prepare(connector)
+        checkpoint_now(connector)
+        deliver(connector)
+        view = answered(connector)
+    yield Site(connector=connector, view=view, folder=tmp_path)
+    connector.database.close()
+
+
+def answered(connector: Connector) -> DocumentView:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        take_receipts(connector)
+        with connector.database.read() as connection:
+            if found := documents(connection, Filter(type="CEB213", customs_status="released")):
+                return found[0]
+        time.sleep(0.05)
+    raise AssertionError("customs has not answered in time")
+
+
+def members_of(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def bodies_of(connector: Connector) -> list[bytes]:
+    with connector.database.read() as connection:
+        query = select(AUDIT_ENTRIES.c.body).order_by(AUDIT_ENTRIES.c.sequence)
+        return [bytes(one) for one in connection.execute(query).scalars()]
+
+
+def size_and_root(note: str) -> tuple[int, str]:
+    _, size, root = note.split("\n\n", maxsplit=1)[0].split("\n")
+    return int(size), root
+
+
+def test_every_claim_of_a_bundle_holds(site: Site, check_evidence: CheckEvidence) -> None:
+    bodies = bodies_of(site.connector)
+    out = site.export()
+    members = members_of(out)
+    manifest = json.loads(members["manifest.json"])
+    assert manifest["files"] == {name: sha256(data) for name, data in members.items() if name != "manifest.json"}
+    size, root = size_and_root(members["checkpoint.txt"].decode())
+    assert size == len(bodies)
+    tree = PlainTree([hashlib.sha256(b"\x00" + body).digest() for body in bodies])
+    assert base64.b64decode(root) == tree.mth(0, size)
+    entries = [json.loads(line) for line in members["entries.jsonl"].splitlines()]
+    assert manifest["entries"] == sorted(one["sequence"] for one in entries)
+    for one in entries:
+        assert one["body"].encode() == bodies[one["sequence"] - 1]
+        assert tuple(base64.b64decode(each) for each in one["proof"]) == tree.path(one["sequence"] - 1, 0, size)
+    assert_consistent(members, tree)
+    assert_bound(members, {one["sequence"]: json.loads(one["body"])["detail"] for one in entries})
+    with site.connector.database.read() as connection:
+        (message_id,) = site.view.message_ids
+        assert members[f"messages/{message_id}.xml"] == signed_bytes(connection, message_id)
+    said = check_evidence("--key", site.key, out)
+    assert f"{len(entries)} entries are in the log" in said
+    assert "2 files are not" in said
+
+
+def assert_consistent(members: dict[str, bytes], tree: PlainTree) -> None:
+    notes = members["checkpoints.txt"].decode().removesuffix("\n\n").split("\n\n")
+    sizes = [int(part.split("\n")[1]) for part in notes[::2]]  # each text is followed by its signatures
+    steps = json.loads(members["consistency.json"])
+    assert len(sizes) == 2
+    assert [(one["old"], one["new"]) for one in steps] == list(pairwise(sizes))
+    for one in steps:
+        assert tuple(base64.b64decode(each) for each in one["proof"]) == tree.proof(one["old"], one["new"])
+
+
+def assert_bound(members: dict[str, bytes], details: dict[int, dict[str, Any]]) -> None:
+    bound = json.loads(members["digests.json"])
+    assert set(bound) == set(members) - OURS - UNBOUND
+    for path, (name, sequence) in bound.items():
+        assert details[sequence][name] == sha256(members[path])
+    kinds = {path.partition("/")[0] for path in bound}
+    assert kinds == {
+        "certificates", "documents", "mappings", "messages", "receipts", "requests", "responses", "rows",
+    }  # fmt: skip
+
+
+def test_one_changed_byte_in_any_file_is_noticed(site: Site, check_evidence: CheckEvidence) -> None:
+    members = members_of(site.export())
+    spoilt = site.folder / "spoilt.zip"
+    for name, data in members.items():
+        middle = len(data) // 2
+        changed = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+        assert "NOT GOOD" in check_evidence("--key", site.key, pack(members | {name: changed}, spoilt), code=9)
+        if name in {"manifest.json", *UNBOUND}:
+            continue
+        manifest = json.loads(members["manifest.json"])
+        manifest["files"][name] = sha256(changed)
+        forged = members | {name: changed, "manifest.json": json.dumps(manifest).encode()}
+        assert "NOT GOOD" in check_evidence("--key", site.key, pack(forged, spoilt), code=9)
+
+
+def test_export_is_logged_with_what_was_handed_out(site: Site) -> None:
+    out = site.export()
+    with site.connector.database.read() as connection:
+        (entry,) = audit_queries.entries(connection, EntryFilter(event="exported"))
+    assert entry.actor == "wang"
+    assert entry.detail == {
+        "document": site.view.business_key,
+        "reason": "a question of customs",
+        "entries": len(json.loads(members_of(out)["manifest.json"])["entries"]),
+        "digest": sha256(out.read_bytes()),
+    }
+
+
+def test_same_moment_gives_the_same_bytes(site: Site) -> None:
+    with site.connector.database.read() as connection:
+        now = site.connector.clock(connection)
+    checkpoint_now(site.connector)
+    still = replace(site.connector, clock=lambda _: now)
+    zips = []
+    for name in ("a.zip", "b.zip"):
+        copy = replace(site, connector=still).export(name)
+        zips.append(members_of(copy))
+        infos = zipfile.ZipFile(copy).infolist()
+        assert [one.filename for one in infos] == sorted(one.filename for one in infos)
+        assert {one.date_time for one in infos} == {(1980, 1, 1, 0, 0, 0)}
+    # the second checkpoint covers the entry about the first export as well
+    moved = {"checkpoint.txt", "checkpoints.txt", "consistency.json", "entries.jsonl", "manifest.json", "report.html"}
+    assert {name for name in zips[0] if zips[0][name] != zips[1][name]} <= moved
+
+
+def test_nothing_is_handed_out_over_a_file_that_is_there(site: Site) -> None:
+    (site.folder / "evidence.zip").write_bytes(b"mine")
+    before = len(bodies_of(site.connector))
+    with pytest.raises(UsageError, match="File exists"):
+        site.export()
+    with pytest.raises(UsageError, match="No such file"):
+        site.export("nowhere/evidence.zip")
+    assert (site.folder / "evidence.zip").read_bytes() == b"mine"
+    assert len(bodies_of(site.connector)) == before
+    assert not list(site.folder.glob(".evidence*"))
+
+
+def test_file_that_appears_meanwhile_is_not_written_over(site: Site) -> None:
+    out = site.folder / "evidence.zip"
+
+    def intrude(connection: Connection) -> datetime:
+        out.write_bytes(b"mine")
+        return site.connector.clock(connection)
+
+    with pytest.raises(UsageError, match="File exists"):
+        replace(site, connector=replace(site.connector, clock=intrude)).export()
+    assert out.read_bytes() == b"mine"
+    assert not list(site.folder.glob(".evidence*"))
+
+
+def test_nothing_is_handed_out_without_audit_or_about_the_unknown(site: Site) -> None:
+    with pytest.raises(ConfigurationError, match=r"no \[audit\]"):
+        replace(site, connector=replace(site.connector, checkpoints=None)).export()
+    with pytest.raises(UsageError, match="nothing is known about"):
+        replace(site, view=replace(site.view, business_key="nobody/1")).export()
+    assert not (site.folder / "evidence.zip").exists()
+
+
+def test_nothing_is_handed_out_when_a_file_is_not_what_was_logged(site: Site) -> None:
+    other = "(SELECT root FROM audit_checkpoint LIMIT 1)"
+    for statement, what in (  # the first entry that is not true is named, so the last ones are altered first
+        (f"UPDATE receipt_envelope SET content = {other}", "receipts/"),
+        (f"UPDATE attempt SET response = {other}", "responses/"),
+        (f"UPDATE message_bytes SET body = {other}", "requests/"),
+        (f"UPDATE message_bytes SET xml = {other}", "messages/"),
+        ("UPDATE document SET content = '{}'", "documents/"),
+        ("UPDATE source_record SET body = '{}'", "rows/"),
+    ):
+        alter(site.connector.database, statement)
+        with pytest.raises(AuditLogInvalid, match=what):
+            site.export()
+    assert not (site.folder / "evidence.zip").exists()
+
+
+def test_what_is_gone_is_told_and_the_rest_is_handed_out(site: Site, check_evidence: CheckEvidence) -> None:
+    alter(site.connector.database, "UPDATE attempt SET response = NULL")
+    with site.connector.database.read() as connection:
+        mappings = connection.execute(text("SELECT mapping_digest FROM document WHERE type = 'CEB213'")).scalars().all()
+    out = replace(site, connector=replace(site.connector, collections=())).export()
+    page = members_of(out)["report.html"].decode()
+    assert f"no longer there: <code>mappings/{mappings[0]}.json" in page
+    assert "no longer there: <code>responses/" in page
+    assert "good" in check_evidence("--key", site.key, out)
