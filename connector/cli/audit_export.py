@@ -1,42 +1,67 @@
-"""``connector audit export``: evidence about one return, for whoever need not believe us."""
+"""``connector audit export``: evidence about a return or a time, for whoever need not believe us."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connector.cli.context import JsonOption, current_user, settings_of
+from connector.cli.context import JsonOption, current_user, parse_time, settings_of
 from connector.cli.output import print_lines, print_object
 from connector.errors import UsageError
+
+if TYPE_CHECKING:
+    from connector.pipeline.evidence import DocumentScope, PeriodScope
 
 
 def export(
     context: typer.Context,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.zip", help="Write to a file that does not exist yet.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it goes into the audit log.")],
     document: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--document",
             metavar="KEY",
             help="Business key, order number, waybill, export list number, or guid of a revision.",
         ),
-    ],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.zip", help="Write to a file that does not exist yet.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it goes into the audit log.")],
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--from", parser=parse_time, metavar="TIME", help="What was logged from this time on."),
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option("--to", parser=parse_time, metavar="TIME", help="Before this time.")
+    ] = None,
     actor: Annotated[str, typer.Option("--actor", metavar="NAME", help="Who asks for it.")] = current_user(),
     as_json: JsonOption = False,
 ) -> None:
-    """Write everything about one return into one zip, with proofs; `audit verifier` gives what checks it."""
+    """Write everything about one return, or of a time, into one zip with proofs; `audit verifier` gives its checker."""
     from connector.bootstrap import build_connector
-    from connector.pipeline.evidence import export_document
+    from connector.pipeline.evidence import export as export_scope
 
     if not reason.strip():
         raise UsageError("--reason is empty", effect="nothing was done", remedy="say why, for the audit log")
-    connector = build_connector(settings_of(context))
-    exported = export_document(connector, document, out=out, reason=reason, actor=actor)
+    scope = _scope(document, since, until)
+    exported = export_scope(build_connector(settings_of(context)), scope, out=out, reason=reason, actor=actor)
     if as_json:
         print_object(asdict(exported))
         return
     print_lines([f"{exported.entries} entries and {exported.files} files; SHA-256 of {out}:", exported.digest])
+
+
+def _scope(document: str | None, since: datetime | None, until: datetime | None) -> DocumentScope | PeriodScope:
+    from connector.pipeline.evidence import DocumentScope, PeriodScope
+
+    if document is not None and since is None and until is None:
+        return DocumentScope(name=document)
+    if document is None and since is not None and until is not None:
+        return PeriodScope(since=since, until=until)
+    raise UsageError(
+        "name what to export: either --document, or --from and --to",
+        effect="nothing was done",
+        remedy="see `connector audit export --help`",
+    )

@@ -1,4 +1,4 @@
-"""evidence: hand out all that shows what happened to one return, in a zip that an auditor checks without us.
+"""evidence: hand out all that shows what happened to a return, or at a time, in a zip that an auditor checks alone.
 
 First a checkpoint is signed that covers every entry, then all is read and proved in one view of the database. That it
 is handed out stands in the log before anybody can have it.
@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -20,11 +21,14 @@ from connector.audit import checkpoints, log, queries
 from connector.audit.bundle import Bundle, steps_between
 from connector.audit.checkpoints import Checkpoint
 from connector.audit.events import Entry, Event
+from connector.audit.queries import EntryFilter
 from connector.deeds import Deed
 from connector.errors import AuditLogInvalid, SignatureInvalid, UsageError
 from connector.messages.deliveries import MessageId
 from connector.messages.documents import Content
+from connector.messages.records import rfc3339
 from connector.outbox.attempts import attempts
+from connector.outbox.queries import Filter, documents
 from connector.pipeline.checkpoint import checkpoint_now, require_policy
 from connector.pipeline.evidence_files import files_of
 from connector.pipeline.evidence_report import Told, report
@@ -45,8 +49,46 @@ class Exported:
     """SHA-256 of the zip, hex."""
 
 
-def export_document(connector: Connector, name: str, *, out: Path, reason: str, actor: str) -> Exported:
-    """Write the evidence about one return; name: as `connector.pipeline.story.tell` takes it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentScope:
+    """Everything about one return; name: as `connector.pipeline.story.tell` takes it."""
+
+    name: str
+
+    @property
+    def named(self) -> dict[str, str]:
+        """For the manifest, the page and the log."""
+        return {"document": self.name}
+
+    def read(self, connection: Connection) -> Story:
+        """What there is."""
+        return tell(connection, self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodScope:
+    """Everything that was logged from one time on, before another."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def named(self) -> dict[str, str]:
+        """For the manifest, the page and the log."""
+        return {"from": rfc3339(self.since), "to": rfc3339(self.until)}
+
+    def read(self, connection: Connection) -> Story:
+        """What there is; of the documents, those that were made in that time."""
+        logged = queries.entries(connection, EntryFilter(since=self.since, until=self.until))
+        return Story(
+            documents=documents(connection, Filter(since=self.since, until=self.until)),
+            waiting=(),
+            entries=sorted(logged, key=lambda one: one.sequence),
+        )
+
+
+def export(connector: Connector, scope: DocumentScope | PeriodScope, *, out: Path, reason: str, actor: str) -> Exported:
+    """Write the evidence about what is asked for.
 
     Raises `UsageError`, `ConfigurationError`, or `AuditLogInvalid` rather than hand out what does not verify.
     """
@@ -55,14 +97,14 @@ def export_document(connector: Connector, name: str, *, out: Path, reason: str, 
         raise _unwritten(out, "File exists")
     checkpoint_now(connector)
     with connector.database.read() as connection:
-        story = tell(connection, name)
+        story = scope.read(connection)
         if not story.entries:
             raise UsageError(
-                f"nothing is known about {name}",
+                f"nothing is known about {', '.join(f'{name} {value}' for name, value in scope.named.items())}",
                 effect="nothing was written",
-                remedy="`connector documents list` and `connector quarantine list` show what there is",
+                remedy="`connector documents list`, `quarantine list` and `audit list` show what there is",
             )
-        bundle = _gather(connector, connection, policy, story, {"document": name})
+        bundle = _gather(connector, connection, policy, story, scope.named)
     data = bundle.packed()
     exported = Exported(entries=len(bundle.proofs), files=len(bundle.files), digest=hashlib.sha256(data).hexdigest())
     with _published(out, data):

@@ -69,6 +69,12 @@ def test_return_is_exported_and_checked_without_the_connector(
     assert "agrees" in said
     assert "File exists" in connector(sample, *asked, "--reason", "again", code=2).stderr
     assert hashlib.sha256(file.read_bytes()).hexdigest() == exported["digest"]
+    period = ("audit", "export", "--from", "2020-01-01", "--to", "2100-01-01", "--reason", "asked for")
+    everything = read(sample, *period, "--out", str(tmp_path / "all.zip"))
+    assert f"{everything['entries']} entries are" in check_evidence("--key", key, tmp_path / "all.zip")
+    for wrong in ((), ("--document", number, "--to", "2100-01-01"), ("--from", "2020-01-01")):
+        rest = ("--out", str(tmp_path / "x.zip"), "--reason", "asked for")
+        assert "name what to export" in connector(sample, "audit", "export", *wrong, *rest, code=2).stderr
     assert "--reason is empty" in connector(sample, *asked, "--reason", " ", code=2).stderr
 
 

@@ -39,7 +39,7 @@ from connector.deeds import Deed, Moment, Watch, unwatched
 from connector.messages.deliveries import MessageId
 from connector.outbox import queries
 from connector.outbox.queries import Filter
-from connector.pipeline.evidence import export_document
+from connector.pipeline.evidence import DocumentScope, export
 from connector.pipeline.leasing import end_all
 from connector.pipeline.resend import carry_out, plan_documents, plan_messages
 from connector.pipeline.settle import Verdict, settle
@@ -215,7 +215,7 @@ def _export(built: Connector, business_key: str) -> None:
     assert built.checkpoints is not None
     (sink,) = built.checkpoints.sinks
     out = Path(sink.name).with_name(f"evidence-{os.getpid()}.zip")
-    export_document(built, business_key, out=out, reason="a test", actor="tester")
+    export(built, DocumentScope(name=business_key), out=out, reason="a test", actor="tester")
 
 
 _WORK: dict[str, Callable[[Connector, str], None]] = {

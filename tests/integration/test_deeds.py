@@ -38,7 +38,7 @@ from connector.pipeline.activation import activate
 from connector.pipeline.checkpoint import checkpoint_now
 from connector.pipeline.cycle import collect_and_prepare
 from connector.pipeline.deliver import deliver, recover
-from connector.pipeline.evidence import export_document
+from connector.pipeline.evidence import DocumentScope, export
 from connector.pipeline.leasing import end_all
 from connector.pipeline.resend import Action, carry_out, plan_documents, plan_messages
 from connector.pipeline.settle import Verdict, settle
@@ -250,7 +250,9 @@ def test_deeds_announce_every_commit_and_every_request_when_everything_is_done_o
         correct(folder, wrong)
         with recorder.counting():
             revise(connector, wrong)
-            export_document(connector, wrong, out=folder / "evidence.zip", reason="asked for", actor="tester")
+            export(
+                connector, DocumentScope(name=wrong), out=folder / "evidence.zip", reason="asked for", actor="tester"
+            )
     connector.database.close()
     assert unannounced(recorder.seen) == []
     told = Counter(Deed(one.what) for one in recorder.seen if one.moment == "after")

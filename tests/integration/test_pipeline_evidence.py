@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from connector.pipeline.activation import activate
 from connector.pipeline.checkpoint import checkpoint_now
 from connector.pipeline.cycle import collect_and_prepare
 from connector.pipeline.deliver import deliver
-from connector.pipeline.evidence import export_document
+from connector.pipeline.evidence import DocumentScope, PeriodScope, export
 from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import Connector
 from connector.storage import schema
@@ -59,9 +59,10 @@ class Site:
         assert self.connector.checkpoints is not None
         return self.connector.checkpoints.signer.verifier.key
 
-    def export(self, name: str = "evidence.zip") -> Path:
+    def export(self, name: str = "evidence.zip", scope: PeriodScope | None = None) -> Path:
         out = self.folder / name
-        export_document(self.connector, self.view.business_key, out=out, reason="a question of customs", actor="wang")
+        asked = scope or DocumentScope(name=self.view.business_key)
+        export(self.connector, asked, out=out, reason="a question of customs", actor="wang")
         return out
 
 
@@ -144,6 +145,23 @@ def test_every_claim_of_a_bundle_holds(site: Site, check_evidence: CheckEvidence
     said = check_evidence("--key", site.key, out)
     assert f"{len(entries)} entries are in the log" in said
     assert "2 files are not" in said
+
+
+def test_everything_of_a_time_is_handed_out(site: Site, check_evidence: CheckEvidence) -> None:
+    with site.connector.database.read() as connection:
+        everything = audit_queries.entries(connection, EntryFilter())
+    first, last = everything[0].time, everything[-1].time
+    out = site.export(scope=PeriodScope(since=first, until=last + timedelta(microseconds=1)))
+    members = members_of(out)
+    assert json.loads(members["manifest.json"])["entries"] == [one.sequence for one in everything]
+    assert_bound(members, {one.sequence: dict(one.detail) for one in everything})
+    assert len([name for name in members if name.startswith("rows/")]) == 8
+    assert f"{len(everything)} entries are in the log" in check_evidence("--key", site.key, out)
+    early = members_of(site.export("early.zip", PeriodScope(since=first, until=last)))
+    expected = [one.sequence for one in everything if one.time < last]
+    assert json.loads(early["manifest.json"])["entries"] == expected
+    with pytest.raises(UsageError, match="nothing is known about from"):
+        site.export("none.zip", PeriodScope(since=last, until=last))
 
 
 def assert_consistent(members: dict[str, bytes], tree: PlainTree) -> None:
