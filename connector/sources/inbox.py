@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
+from connector.errors import ConnectorError
 from connector.messages.records import SourceKey, SourceRecord, digest
 from connector.sources.interface import Cursor
 from connector.storage.limits import portions
@@ -141,10 +142,20 @@ def key_of(connection: Connection, record_id: int) -> SourceKey:
 
 
 def version(connection: Connection, record_id: int) -> Stored:
-    """One stored version, whether or not it is the newest; its digest is made anew."""
+    """One stored version, whether or not it is the newest; its digest is made anew.
+
+    Raises `ConnectorError` where it was altered into what no record is written as.
+    """
     row = connection.execute(select(SOURCE_RECORDS).where(SOURCE_RECORDS.c.id == record_id)).one()
     key = SourceKey(collection=row.collection, key=row.key)
-    record = SourceRecord.from_json(key, row.changed_at, row.body)
+    try:
+        record = SourceRecord.from_json(key, row.changed_at, row.body)
+    except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+        raise ConnectorError(
+            f"version {row.version} of {key} was altered, it is no record any more: {error!r}",
+            effect="nothing can be built from it",
+            remedy="put the row of source_record back from a backup; `connector audit list` has its digest",
+        ) from None
     return Stored(record=record, version=row.version, digest=digest(row.body))
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from connector.bootstrap import build_collections
 from connector.config import load
+from connector.errors import ConnectorError
 from connector.outbox.queries import Filter, messages
 from connector.pipeline.collect import collect
 from connector.pipeline.prepare import prepare
@@ -75,6 +76,12 @@ def test_stored_text_that_was_altered_is_named(prepared: Connector, statement: s
     found = again(prepared)
     assert found.causes == [cause]
     assert found.is_identical is (cause == "stored content")  # which is not what the message is built from
+
+
+def test_stored_row_that_is_no_record_any_more_is_named(prepared: Connector) -> None:
+    alter(prepared.database, "UPDATE source_record SET body = '[' || body")
+    with pytest.raises(ConnectorError, match=r"version 1 of returns/RK1000000. was altered"):
+        again(prepared)
 
 
 def test_signed_bytes_that_were_altered_are_named(prepared: Connector) -> None:
