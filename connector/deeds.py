@@ -52,6 +52,8 @@ class Deed(StrEnum):
     """Commit: an operator settles a message in doubt, or closes a conflict."""
     EXPORT = "export"
     """Commit: the log says that evidence is handed out."""
+    FORGET = "forget"
+    """Commit: the name of a person is erased."""
 
 
 Moment: TypeAlias = Literal["before", "after"]

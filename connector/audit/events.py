@@ -41,6 +41,8 @@ class Event(StrEnum):
     """An operator said what became of a message, with a reason."""
     EXPORTED = "exported"
     """Evidence was about to be handed out, with a reason."""
+    FORGOTTEN = "forgotten"
+    """The name behind a digest was erased, with a reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

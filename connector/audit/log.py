@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from connector.audit.bodies import KEY_COLUMNS, code_of, digest_of_name, encode, state_of
 from connector.audit.events import Entry
@@ -46,6 +46,16 @@ def append(transaction: Connection, entries: Sequence[Entry], *, actor: str, tim
             }
         )
     transaction.execute(insert(AUDIT_ENTRIES), rows)
+
+
+def forget(transaction: Connection, name: str) -> str | None:
+    """Erase a name and its salt; the digest that entries go on to hold, None for an unknown name.
+
+    Nobody can tell any more whose digest that was. The same name gets another one from then on.
+    """
+    lock_log(transaction)
+    erased = update(ACTORS).where(ACTORS.c.name == name).values(name=None, salt=None).returning(ACTORS.c.digest)
+    return transaction.execute(erased).scalar()
 
 
 def _actor(transaction: Connection, name: str) -> tuple[int, str]:

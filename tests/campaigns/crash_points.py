@@ -18,6 +18,7 @@ from sqlalchemy import select
 from connector.deeds import Deed, Moment
 from connector.messages.catalogue import MESSAGE_TYPES
 from connector.messages.deliveries import DeliveryState
+from connector.pipeline.wiring import ACTOR
 from connector.simulator.admin import NEXT_PATH
 from connector.storage import schema
 from connector.storage.outbox import DOCUMENTS, MESSAGES
@@ -167,6 +168,12 @@ def _activate(site: Site, aim: Aim) -> Iterator[str]:
     yield from _by_itself(site, aim)
 
 
+def _forget(site: Site, aim: Aim) -> Iterator[str]:
+    """Whoever's name is erased has done something: the connector itself."""
+    yield from _by_itself(site, Aim(deed=Deed.PREPARE, moment="after"))
+    yield from _die(site, aim, work="forget", subject=ACTOR)
+
+
 _ROADS: Mapping[Deed, Callable[[Site, Aim], Iterator[str]]] = {
     Deed.UPGRADE: _upgrade,
     Deed.ACTIVATE: _activate,
@@ -177,6 +184,7 @@ _ROADS: Mapping[Deed, Callable[[Site, Aim], Iterator[str]]] = {
     Deed.SETTLE: partial(_operator, "settle"),
     Deed.REVISE: _revise,
     Deed.EXPORT: _export,
+    Deed.FORGET: _forget,
 }
 """How to come to a deed that does not come by itself."""
 

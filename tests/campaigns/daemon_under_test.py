@@ -40,6 +40,7 @@ from connector.messages.deliveries import MessageId
 from connector.outbox import queries
 from connector.outbox.queries import Filter
 from connector.pipeline.evidence import DocumentScope, export
+from connector.pipeline.forget import forget
 from connector.pipeline.leasing import end_all
 from connector.pipeline.resend import carry_out, plan_documents, plan_messages
 from connector.pipeline.settle import Verdict, settle
@@ -218,11 +219,17 @@ def _export(built: Connector, business_key: str) -> None:
     export(built, DocumentScope(name=business_key), out=out, reason="a test", actor="tester")
 
 
+def _forget(built: Connector, name: str) -> None:
+    """What ``connector audit forget NAME`` does."""
+    _say([forget(built.database, name, reason="a test", actor="tester")])
+
+
 _WORK: dict[str, Callable[[Connector, str], None]] = {
     "export": _export,
     "resend": _resend,
     "revise": _revise,
     "settle": _settle,
+    "forget": _forget,
 }
 
 

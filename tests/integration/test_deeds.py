@@ -39,6 +39,7 @@ from connector.pipeline.checkpoint import checkpoint_now
 from connector.pipeline.cycle import collect_and_prepare
 from connector.pipeline.deliver import deliver, recover
 from connector.pipeline.evidence import DocumentScope, export
+from connector.pipeline.forget import forget
 from connector.pipeline.leasing import end_all
 from connector.pipeline.resend import Action, carry_out, plan_documents, plan_messages
 from connector.pipeline.settle import Verdict, settle
@@ -253,6 +254,7 @@ def test_deeds_announce_every_commit_and_every_request_when_everything_is_done_o
             export(
                 connector, DocumentScope(name=wrong), out=folder / "evidence.zip", reason="asked for", actor="tester"
             )
+            forget(connector.database, "tester", reason="asked for it", actor="another")
     connector.database.close()
     assert unannounced(recorder.seen) == []
     told = Counter(Deed(one.what) for one in recorder.seen if one.moment == "after")
