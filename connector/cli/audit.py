@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from connector.cli.audit_export import export
+from connector.cli.audit_forget import forget
 from connector.cli.audit_list import list_
+from connector.cli.audit_trace import trace
 from connector.cli.audit_verify import verify
 from connector.cli.context import (
     JsonOption,
@@ -21,8 +23,10 @@ from connector.errors import UsageError
 
 app = typer.Typer(help="The log of everything that happened.", no_args_is_help=True)
 app.command("list")(list_)
+app.command("trace")(trace)
 app.command("verify")(verify)
 app.command("export")(export)
+app.command("forget")(forget)
 
 
 @app.command()

@@ -23,7 +23,8 @@ from connector.cli.context import (
     WaybillOption,
     settings_of,
 )
-from connector.cli.output import detail_line, print_json, print_lines, print_object, print_table, shown
+from connector.cli.output import print_json, print_lines, print_object, print_table, shown
+from connector.cli.story import print_story
 from connector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -167,7 +168,8 @@ def show(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="KEY", help="Business key, order number, waybill, export list number, or guid of a revision."
+            metavar="KEY",
+            help="Business key, order number, waybill, export list number, guid, message id or source key.",
         ),
     ],
     as_json: JsonOption = False,
@@ -178,7 +180,7 @@ def show(
 
     with open_database(settings_of(context)).read() as connection:
         told = tell(connection, name)
-        found, waiting, story = told.documents, told.waiting, told.entries
+        found, waiting = told.documents, told.waiting
         details = [_json(view) | _inside(connection, view) for view in found] if as_json else []
     if not found and not waiting:
         raise UsageError(
@@ -190,7 +192,7 @@ def show(
             {
                 "documents": details,
                 "quarantine": [quarantine.fields(one) for one in waiting],
-                "entries": [asdict(entry) for entry in story],
+                "entries": [asdict(entry) for entry in told.entries],
             }
         )
         return
@@ -198,15 +200,7 @@ def show(
         print_lines(_describe(view))
     for one in waiting:
         print_lines([f"{one.type} in quarantine since {shown(one.since)}", *_reasons(one), ""])
-    carried = {message_id: view.type for view in found for message_id in view.message_ids}
-    print_table(
-        "the story",
-        ["time", "event", "document", "detail"],
-        [
-            (entry.time, entry.event, entry.document_type or carried.get(entry.message_id), detail_line(entry.detail))
-            for entry in story
-        ],
-    )
+    print_story("the story", told)
 
 
 def _json(view: DocumentView) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from connector.cli.confirm import confirm
 from connector.cli.context import (
     ExportListOption,
     JsonOption,
@@ -80,7 +80,8 @@ def resend(
     if not plans:
         raise ResendRefused("nothing matches", effect="nothing was done", remedy="`connector messages list` shows all")
     if not dry_run and any(plan.action is not Action.REFUSE for plan in plans):
-        _confirm(plans, yes=yes)
+        if not yes:
+            confirm(lambda: _show(plans, dry_run=True, as_json=False), remedy="add --yes, or --dry-run to look")
         plans = carry_out(connector, plans, reason=reason, actor=actor)
     _show(plans, dry_run=dry_run, as_json=as_json)
     if any(plan.action is Action.REFUSE for plan in plans):
@@ -132,23 +133,6 @@ def _newest(connection: Connection, matching: list[DocumentView]) -> list[Docume
         keys.setdefault(view.type, []).append(view.business_key)
     newest = {one.guid for type_, some in keys.items() for one in newest_revisions(connection, type_, some).values()}
     return [view for view in matching if view.guid in newest]
-
-
-def _confirm(plans: list[Plan], *, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "nobody is there to confirm", effect="nothing was done", remedy="add --yes, or --dry-run to look"
-        )
-    _show(plans, dry_run=True, as_json=False)
-    try:
-        agreed = typer.confirm("Do this?", err=True)
-    except typer.Abort:
-        raise KeyboardInterrupt from None
-    if not agreed:
-        say("nothing was done")
-        raise typer.Exit
 
 
 def _show(plans: list[Plan], *, dry_run: bool, as_json: bool) -> None:

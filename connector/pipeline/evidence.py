@@ -81,6 +81,7 @@ class PeriodScope:
         """What there is; of the documents, those that were made in that time."""
         logged = queries.entries(connection, EntryFilter(since=self.since, until=self.until))
         return Story(
+            source_keys=(),
             documents=documents(connection, Filter(since=self.since, until=self.until)),
             waiting=(),
             entries=sorted(logged, key=lambda one: one.sequence),

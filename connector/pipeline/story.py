@@ -9,34 +9,41 @@ from sqlalchemy import Connection
 
 from connector.audit import queries
 from connector.audit.events import Recorded
-from connector.outbox.queries import DocumentView, find_documents
+from connector.audit.queries import EntryFilter
+from connector.outbox.queries import DocumentView, find_documents, message
 from connector.sources.inbox import key_of
 from connector.sources.quarantine import Waiting, waiting_entries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """What there is to tell of one return."""
+    """What goes by one name."""
 
+    source_keys: Sequence[str]
+    """Of the returns, sorted."""
     documents: Sequence[DocumentView]
     waiting: Sequence[Waiting]
     entries: Sequence[Recorded]
 
 
 def tell(connection: Connection, name: str) -> Story:
-    """By business key, order number, waybill, export list number, or guid of a revision; empty for an unknown name."""
-    found = find_documents(connection, name)
-    source_keys = {key_of(connection, view.record_id) for view in found}
+    """By any key or number of a return, a guid, a message id or a source key; empty for an unknown name."""
+    carrier = message(connection, name)
+    collected = queries.entries(connection, EntryFilter(source_key=name)) if name else []
+    names = {name, *(carrier.documents if carrier else ()), *(one.business_key for one in collected)} - {""}
+    views = {view.guid: view for one in sorted(names) for view in find_documents(connection, one)}
+    found = list(views.values())
+    source_keys = {str(key_of(connection, view.record_id)) for view in found}
     waiting = [
         one
         for one in waiting_entries(connection)
-        if one.key in source_keys or name in {one.key.key, one.business_key, one.waybill, one.export_list}
+        if str(one.key) in {name, *source_keys} or name in {one.key.key, one.business_key, one.waybill, one.export_list}
     ]
-    source_keys |= {one.key for one in waiting}
+    keys = sorted(source_keys | {str(one.key) for one in waiting} | {one.source_key for one in collected})
     entries = queries.story(
         connection,
-        source_keys=[str(key) for key in source_keys],
+        source_keys=keys,
         business_keys=list({view.business_key for view in found}),
         message_ids=list({message_id for view in found for message_id in view.message_ids}),
     )
-    return Story(documents=found, waiting=waiting, entries=entries)
+    return Story(source_keys=keys, documents=found, waiting=waiting, entries=entries)

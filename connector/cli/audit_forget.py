@@ -1,0 +1,36 @@
+"""``connector audit forget``: erase the name of a person, which is all that the log holds of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from connector.cli.confirm import confirm
+from connector.cli.context import JsonOption, current_user, settings_of
+from connector.cli.output import print_lines, print_object, say
+from connector.errors import UsageError
+
+
+def forget(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `audit list` shows the actor.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, without the name; it goes into the audit log.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    actor: Annotated[str, typer.Option("--actor", metavar="NAME", help="Who asks for it.")] = current_user(),
+    as_json: JsonOption = False,
+) -> None:
+    """Erase who is behind an actor's entries, for ever; the entries stay, and the log still verifies."""
+    from connector.bootstrap import open_database
+    from connector.pipeline.forget import forget as erase
+
+    if not reason.strip():
+        raise UsageError("--reason is empty", effect="nothing was done", remedy="say why, for the audit log")
+    database = open_database(settings_of(context))
+    if not yes:
+        confirm(lambda: say(f"{name} will be erased from the audit log; nobody can undo it"), remedy="add --yes")
+    digest = erase(database, name, reason=reason, actor=actor)
+    if as_json:
+        print_object({"digest": digest})
+        return
+    print_lines([f"erased; entries name {digest} instead"])

@@ -1,0 +1,57 @@
+"""``connector audit trace`` and ``audit forget`` as a user has them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Read = Callable[..., Any]
+
+pytestmark = pytest.mark.xdist_group("acceptance_demo")
+
+
+def test_audit_trace_tells_the_same_whole_return_by_each_of_its_names(played: Path, read: Read) -> None:
+    of_record: dict[int, list[dict[str, Any]]] = {}
+    for one in read(played, "documents", "list")["documents"]:
+        of_record.setdefault(one["record_id"], []).append(one)
+    mine = next(some for some in of_record.values() if len(some) == 2)
+    told = read(played, "audit", "trace", mine[0]["waybill"])
+    assert told["source_key"].startswith("returns/")
+    for name in (told["source_key"], *(one["business_key"] for one in mine)):
+        assert read(played, "audit", "trace", name) == told
+    entries = told["entries"]
+    assert [one["sequence"] for one in entries] == sorted({one["sequence"] for one in entries})
+    assert {one["document_type"] for one in entries} == {"", "CEB213", "CEB215"}
+    steps = {"collected", "mapped", "signed", "attempted", "answered", "receipt_taken", "status_changed"}
+    assert {one["event"] for one in entries} == steps
+    assert {one["business_key"] for one in entries} == {"", *(one["business_key"] for one in mine)}
+
+
+def test_audit_trace_asks_for_more_when_a_name_is_of_several_returns_or_of_none(
+    played: Path, connector: Run, read: Read
+) -> None:
+    messages = read(played, "messages", "list")["messages"]
+    several = next(one["id"] for one in messages if len(one["documents"]) > 1)
+    told = connector(played, "audit", "trace", several, code=2).stderr
+    assert "returns: returns/" in told
+    assert "name one of these" in told
+    assert "nothing is known about XX" in connector(played, "audit", "trace", "XX", code=2).stderr
+
+
+def test_audit_forget_erases_the_name_when_it_is_confirmed(
+    played: Path, tmp_path: Path, connector: Run, read: Read
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(played, folder)
+    asked = ("audit", "forget", "connector", "--reason", "a test", "--actor", "somebody")
+    assert "nobody is there to confirm" in connector(folder, *asked, code=2).stderr
+    digest = read(folder, *asked, "--yes")["digest"]
+    entries = read(folder, "audit", "list", "--limit", "100000")["entries"]
+    assert {one["actor"] for one in entries} == {digest, "somebody"}
+    assert entries[-1]["event"] == "forgotten"
