@@ -27,6 +27,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/road.py
+	$(BIN)/python tests/benchmarks/audit.py
 
 # All campaigns in full, or one of them: make campaign NAME=threads SEED=7; tests/campaigns/README.md says more.
 campaign: $(READY)
