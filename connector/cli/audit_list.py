@@ -82,14 +82,14 @@ def list_(
         code=code,
         state=state or customs_status,
         text=text,
-        before=_position(before) if before else None,
+        before=None if before is None else _position(before),
     )
     with open_database(settings_of(context)).read() as connection:
         found = entries(connection, wanted, at_most=limit + 1)
     page = found[-limit:]
     cursor = _cursor(page[0]) if len(found) > limit else None
     if as_json or format_ == "json":
-        print_object({"entries": [asdict(entry) for entry in page], "before": cursor})
+        print_object({"entries": [asdict(entry) for entry in page], "next": cursor})
         return
     if format_ == "csv":
         _print_csv(page)

@@ -73,8 +73,8 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     write_bytes(text.getvalue().encode("utf-8-sig"), None)
 
 
-_MISREAD = re.compile(r"[=+\-@]|0[0-9]+$|[0-9]{12,}$")
-"""How texts begin that a spreadsheet does not leave as they are."""
+_MISREAD = re.compile(r"[=+\-@]|0[0-9]+$|[0-9]{12,}$|[0-9]+[eE][0-9]+$")
+"""How texts begin that a spreadsheet does not leave as they are; ``22442026E000000001`` reads as a power of ten."""
 
 
 def csv_cell(value: object) -> object:

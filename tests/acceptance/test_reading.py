@@ -294,6 +294,7 @@ def test_colours_are_left_out_when_they_are_unwanted(connector: Run) -> None:
         (("documents", "list", "--customs-status", "realeased"), "manual_review"),
         (("messages", "list", "--state", "in-doubt"), "in_doubt"),
         (("audit", "list", "--event", "anwsered"), "answered"),
+        (("audit", "list", "--before", ""), "is no cursor"),
         (("audit", "list", "--before", "17"), "--before 17 is no cursor"),
         (("audit", "list", "--before", "17-2026-13-01T00:00:00Z"), "is no cursor"),
         (("audit", "list", "--format", "xlsx"), "table, json, csv"),
