@@ -58,7 +58,13 @@ class StoredTree:
 
     def inclusion_proof(self, *, index: int, size: int) -> list[bytes]:
         """The proof that the tree of this size holds a leaf; index: counted from 0. Raises `ValueError`."""
-        return self._roots(inclusion_spans(index, size))
+        return self.inclusion_proofs([index], size=size)[0]
+
+    def inclusion_proofs(self, indexes: Sequence[int], *, size: int) -> list[list[bytes]]:
+        """The same for several leaves at once, in one query."""
+        spans = [inclusion_spans(index, size) for index in indexes]
+        hashes = self._hashes({node for inside in spans for span in inside for node in span.nodes()})
+        return [[join([hashes[node] for node in span.nodes()]) for span in inside] for inside in spans]
 
     def consistency_proof(self, *, old: int, new: int) -> list[bytes]:
         """The proof that the newer tree begins with the older one. Raises `ValueError`."""

@@ -75,6 +75,13 @@ def body(connection: Connection, sequence: int) -> bytes | None:
     return connection.execute(select(AUDIT_ENTRIES.c.body).where(AUDIT_ENTRIES.c.sequence == sequence)).scalar()
 
 
+def bodies(connection: Connection, sequences: Sequence[int]) -> dict[int, bytes]:
+    """The same of several entries, by their numbers; without those that are not there."""
+    table = AUDIT_ENTRIES.c
+    rows = connection.execute(select(table.sequence, table.body).where(table.sequence.in_(sequences)))
+    return {row.sequence: bytes(row.body) for row in rows}
+
+
 def story(
     connection: Connection, *, source_keys: Sequence[str], business_keys: Sequence[str], message_ids: Sequence[str]
 ) -> list[Recorded]:

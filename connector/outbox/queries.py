@@ -103,6 +103,15 @@ def find_documents(connection: Connection, name: str) -> list[DocumentView]:
     return [_document(row, carriers) for row in rows]
 
 
+def documents_of_keys(connection: Connection, business_keys: Sequence[str]) -> list[DocumentView]:
+    """Every revision of these documents."""
+    table = DOCUMENTS.c
+    order = (table.type, table.business_key, table.revision)
+    rows = connection.execute(select(DOCUMENTS).where(table.business_key.in_(business_keys)).order_by(*order)).all()
+    carriers = _carriers(connection, [row.guid for row in rows])
+    return [_document(row, carriers) for row in rows]
+
+
 def content(connection: Connection, guid: str) -> Content:
     """What a revision says."""
     text = connection.execute(select(DOCUMENTS.c.content).where(DOCUMENTS.c.guid == guid)).scalar_one()

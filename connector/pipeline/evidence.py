@@ -28,7 +28,7 @@ from connector.messages.deliveries import MessageId
 from connector.messages.documents import Content
 from connector.messages.records import rfc3339
 from connector.outbox.attempts import attempts
-from connector.outbox.queries import Filter, documents
+from connector.outbox.queries import documents_of_keys
 from connector.pipeline.checkpoint import checkpoint_now, require_policy
 from connector.pipeline.evidence_files import files_of
 from connector.pipeline.evidence_report import Told, report
@@ -78,11 +78,12 @@ class PeriodScope:
         return {"from": rfc3339(self.since), "to": rfc3339(self.until)}
 
     def read(self, connection: Connection) -> Story:
-        """What there is; of the documents, those that were made in that time."""
+        """What there is; of the documents, every revision of those that an entry of that time names."""
         logged = queries.entries(connection, EntryFilter(since=self.since, until=self.until))
+        keys = sorted({one.business_key for one in logged if one.business_key})
         return Story(
             source_keys=(),
-            documents=documents(connection, Filter(since=self.since, until=self.until)),
+            documents=documents_of_keys(connection, keys),
             waiting=(),
             entries=sorted(logged, key=lambda one: one.sequence),
         )
@@ -131,10 +132,7 @@ def _gather(
             "former_keys",
         ) from None
     entries = [one for one in story.entries if one.sequence <= checkpoint.size]  # others may have been added since
-    proofs = []
-    for one in entries:
-        body = queries.body(connection, one.sequence) or b""
-        proofs.append(prove_against(connection, one.sequence, body, checkpoint, newest.note))
+    proofs = prove_against(connection, [one.sequence for one in entries], checkpoint, newest.note)
     found = files_of(connector, connection, entries)
     made_at = connector.clock(connection)
     message_ids = sorted({one.message_id for one in entries if one.message_id})

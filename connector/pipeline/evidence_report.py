@@ -40,7 +40,7 @@ EVENTS: Mapping[str, str] = {
 
 _STYLE = """body{font:15px/1.5 sans-serif;margin:2em auto;max-width:75em;padding:0 1em}
 table{border-collapse:collapse;margin:.5em 0;width:100%}
-th,td{border:1px solid #999;padding:.2em .5em;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+th,td{border:1px solid #999;padding:.2em .5em;text-align:left;vertical-align:top;min-width:6em;overflow-wrap:anywhere}
 th{background:#eee}code{overflow-wrap:anywhere}"""
 
 _HOW = """<p>本页只供阅读，不能单独作为证据。核验方法：从企业以另外的途径取得日志公钥，取得核验程序

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection
 
@@ -13,6 +13,9 @@ from connector.audit.proofs import EntryProof
 from connector.audit.tree import leaf_hash, verify_inclusion
 from connector.errors import AuditLogInvalid, SignatureInvalid, UsageError
 from connector.signing.notes import NoteVerifier, open_note
+
+_AT_ONCE = 500
+"""Entries that one query is about."""
 
 
 def prove(connection: Connection, sequence: int, trusted: Sequence[NoteVerifier]) -> EntryProof:
@@ -35,18 +38,28 @@ def prove(connection: Connection, sequence: int, trusted: Sequence[NoteVerifier]
         checkpoint = Checkpoint.parse(open_note(newest.note, trusted))
     except (SignatureInvalid, ValueError) as error:
         raise _unproved(sequence, str(error)) from None
-    return prove_against(connection, sequence, body, checkpoint, newest.note)
+    return prove_against(connection, [sequence], checkpoint, newest.note)[0]
 
 
-def prove_against(connection: Connection, sequence: int, body: bytes, checkpoint: Checkpoint, note: str) -> EntryProof:
-    """The proof that this checkpoint, and its note, cover an entry. Raises `AuditLogInvalid` where they do not."""
+def prove_against(
+    connection: Connection, sequences: Sequence[int], checkpoint: Checkpoint, note: str
+) -> list[EntryProof]:
+    """The proofs that this checkpoint, and its note, cover the entries. Raises `AuditLogInvalid` where they do not."""
+    batches = (sequences[begin : begin + _AT_ONCE] for begin in range(0, len(sequences), _AT_ONCE))
+    return [proof for batch in batches for proof in _prove(connection, batch, checkpoint, note)]
+
+
+def _prove(connection: Connection, sequences: Sequence[int], checkpoint: Checkpoint, note: str) -> Iterator[EntryProof]:
+    bodies = queries.bodies(connection, sequences)
     try:
-        hashes = StoredTree(connection).inclusion_proof(index=sequence - 1, size=checkpoint.size)
+        proofs = StoredTree(connection).inclusion_proofs([one - 1 for one in sequences], size=checkpoint.size)
     except ValueError as error:
-        raise _unproved(sequence, str(error)) from None
-    if not verify_inclusion(leaf_hash(body), sequence - 1, checkpoint.size, hashes, checkpoint.root):
-        raise _unproved(sequence, f"it is not in the log of {checkpoint.size} entries that was signed")
-    return EntryProof(index=sequence - 1, body=body, hashes=hashes, note=note)
+        raise _unproved(sequences[0], str(error)) from None
+    for sequence, hashes in zip(sequences, proofs, strict=True):
+        body = bodies.get(sequence, b"")
+        if not verify_inclusion(leaf_hash(body), sequence - 1, checkpoint.size, hashes, checkpoint.root):
+            raise _unproved(sequence, f"it is not in the log of {checkpoint.size} entries that was signed")
+        yield EntryProof(index=sequence - 1, body=body, hashes=hashes, note=note)
 
 
 def _unproved(sequence: int, why: str) -> AuditLogInvalid:

@@ -28,8 +28,10 @@ class Story:
 
 def tell(connection: Connection, name: str) -> Story:
     """By any key or number of a return, a guid, a message id or a source key; empty for an unknown name."""
+    if not name:  # what has no waybill or list has an empty one
+        return Story(source_keys=(), documents=(), waiting=(), entries=())
     carrier = message(connection, name)
-    collected = queries.entries(connection, EntryFilter(source_key=name)) if name else []
+    collected = queries.entries(connection, EntryFilter(source_key=name))
     names = {name, *(carrier.documents if carrier else ()), *(one.business_key for one in collected)} - {""}
     views = {view.guid: view for one in sorted(names) for view in find_documents(connection, one)}
     found = list(views.values())

@@ -164,6 +164,21 @@ def test_everything_of_a_time_is_handed_out(site: Site, check_evidence: CheckEvi
         site.export("none.zip", PeriodScope(since=last, until=last))
 
 
+def test_page_of_a_time_tells_of_documents_that_were_made_before_it(site: Site) -> None:
+    with site.connector.database.read() as connection:
+        answers = audit_queries.entries(connection, EntryFilter(event="receipt_taken"))
+    until = answers[-1].time + timedelta(microseconds=1)
+    members = members_of(site.export(scope=PeriodScope(since=answers[0].time, until=until)))
+    assert site.view.app_time < answers[0].time
+    assert f"<h2>CEB213 {site.view.business_key} " in members["report.html"].decode()
+
+
+def test_empty_name_is_nobody_although_a_document_lacks_a_list(site: Site) -> None:
+    alter(site.connector.database, "UPDATE document SET export_list = ''")
+    with pytest.raises(UsageError, match="nothing is known about"):
+        replace(site, view=replace(site.view, business_key="")).export()
+
+
 def assert_consistent(members: dict[str, bytes], tree: PlainTree) -> None:
     notes = members["checkpoints.txt"].decode().removesuffix("\n\n").split("\n\n")
     sizes = [int(part.split("\n")[1]) for part in notes[::2]]  # each text is followed by its signatures

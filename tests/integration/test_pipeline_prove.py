@@ -9,14 +9,15 @@ import pytest
 from sqlalchemy import text
 
 from connector.audit import checkpoints, log
+from connector.audit.checkpoints import Checkpoint
 from connector.audit.events import Entry, Event
 from connector.audit.proofs import EntryProof
 from connector.deeds import Deed
 from connector.errors import AuditLogInvalid, UsageError
 from connector.pipeline.checkpoint import checkpoint_now
-from connector.pipeline.prove import prove
+from connector.pipeline.prove import prove, prove_against
 from connector.pipeline.wiring import CheckpointPolicy, Connector
-from connector.signing.notes import load_note_signer, new_note_key
+from connector.signing.notes import load_note_signer, new_note_key, open_note
 from tests.conftest import CheckEvidence
 from tests.integration.test_audit_checkpoints import alter, clock, connector, policy, signing, write
 
@@ -45,6 +46,20 @@ def test_every_entry_is_proved_to_an_auditor_who_has_the_key_alone(
     assert said.count(": good\n") == 21
     assert "entry 8 is in the log" in said
     assert '"business_key":"A/0"' in said
+
+
+def test_proofs_of_many_entries_are_those_of_each(signing: Connector, policy: CheckpointPolicy) -> None:
+    write(signing, 1_101)
+    checkpoint_now(signing)
+    wanted = [*range(1, 1_101, 2), 1_101]
+    with signing.database.read() as connection:
+        newest = checkpoints.last(connection)
+        assert newest is not None
+        checkpoint = Checkpoint.parse(open_note(newest.note, policy.trusted))
+        proofs = prove_against(connection, wanted, checkpoint, newest.note)
+    assert [one.index + 1 for one in proofs] == wanted
+    for place in (0, 249, 499, 500, 501, 550):  # on both sides of what one query is about
+        assert proofs[place] == proof_of(signing, wanted[place])
 
 
 def test_proof_is_small_in_a_large_log(signing: Connector) -> None:
