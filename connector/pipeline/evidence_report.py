@@ -35,6 +35,7 @@ EVENTS: Mapping[str, str] = {
     Event.RESENT: "重新发送",
     Event.SETTLED: "人工确认",
     Event.EXPORTED: "导出证据",
+    Event.FORGOTTEN: "清除姓名",
 }
 """Every event of the log in Chinese."""
 

@@ -202,7 +202,8 @@ def test_log_tells_when_another_key_takes_over_while_the_daemon_works(
     main = text[text.index("[signing.main]") :].partition("\n[")[0]
     following = main.replace("[signing.main]", f"[signing.next]\nactive_from = {begin}")
     edit(config, "[customs]\n", f"{following}\n[customs]\n")
-    told = "SELECT json_extract(body, '$.signs') FROM audit_entry WHERE event = 'activated' ORDER BY sequence"
+    signs = "json_extract(CAST(body AS TEXT), '$.detail.signs')"
+    told = f"SELECT {signs} FROM audit_entry WHERE event = 'activated' ORDER BY sequence"
     with daemon(busy) as process:
         assert query(busy / "connector.db", told) == [("main",)]
         until(lambda: len(query(busy / "connector.db", told)) > 1)

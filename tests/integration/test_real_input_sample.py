@@ -106,7 +106,7 @@ def assert_as_planted(sample: Enterprise) -> Outcome:
     )
     database = open_database(load(sample.config))
     with database.read() as connection:
-        numbers = [one.sequence for one in entries(connection, EntryFilter())]
+        numbers = sorted(one.sequence for one in entries(connection, EntryFilter()))
     database.close()
     assert numbers == list(range(1, found.audit_entries + 1))
     return found
