@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,29 +22,7 @@ from connector.audit.events import Entry
 KEY_COLUMNS = ("source_key", "document_type", "business_key", "message_id", "waybill", "export_list")
 """Whom an entry concerns; column, field and key of the body have one name."""
 
-
 write = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Columns:
-    """What the columns of an entry must hold."""
-
-    sequence: int
-    time: datetime
-    event: str
-    actor: str
-    """Digest of the name."""
-    source_key: str
-    document_type: str
-    business_key: str
-    message_id: str
-    waybill: str
-    export_list: str
-    code: str
-    """What customs said, e.g. ``800``."""
-    state: str
-    """The delivery state or customs status that it came to."""
 
 
 def encode(entry: Entry, *, sequence: int, time: datetime, actor: str) -> bytes:
@@ -63,24 +40,6 @@ def encode(entry: Entry, *, sequence: int, time: datetime, actor: str) -> bytes:
 def canonical(value: Mapping[str, object]) -> bytes:
     """JSON of which there is only one way to write it. What is no Unicode stands as an escape."""
     return write(value).encode("utf-8", "backslashreplace")
-
-
-def columns_of(body: bytes) -> Columns:
-    """What the columns beside a body must hold. Raises `ValueError` when it is no body."""
-    try:
-        said: dict[str, Any] = json.loads(body)
-        detail = said["detail"]
-        return Columns(
-            sequence=said["sequence"],
-            time=datetime.fromisoformat(said["time"]),
-            event=said["event"],
-            actor=said["actor"],
-            **{name: said.get(name, "") for name in KEY_COLUMNS},
-            code=code_of(detail),
-            state=state_of(detail),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"it lacks or mistypes a field: {error}") from None
 
 
 def code_of(detail: Mapping[str, Any]) -> str:
