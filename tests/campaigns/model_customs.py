@@ -133,6 +133,9 @@ class Watcher(Protocol):
     def begins(self, worker: Worker, endpoint: str, message_id: MessageId | None) -> Call | None:
         """Tell of a call that begins: its claim has just been committed."""
 
+    def guarded(self, worker: Worker) -> None:
+        """Tell that a worker has looked for the last time whether it may send, and found that it may."""
+
     def departs(self, worker: Worker, departure: Departure) -> None:
         """Tell that the first byte of a message is about to leave."""
 
@@ -173,6 +176,7 @@ class WorkerCustoms:
         if not may_send(left.total_seconds()):
             return Withdrawn(info="no longer ours")
         call.jumps = self._clock.jumps
+        self._watcher.guarded(self._worker)
         self._worker.pause(Stop.GUARDED)
         orders = self._worker.orders
         if self._clock.true >= began + DEADLINE:

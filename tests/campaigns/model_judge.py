@@ -27,6 +27,8 @@ from tests.campaigns.model_worker import Call, Worker
 
 OPEN = ("pending", "sending", "in_doubt")
 WAITS_FOR_OPERATOR = ("parked", "refused", "conflict")
+HEARD = ("delivered", "refused")
+"""What a receipt makes of a message, whoever is sending it."""
 
 
 class Violated(AssertionError):
@@ -79,8 +81,21 @@ class Judge:
         _demand(until is not None and until > self._clock.read, f"message {message_id} is claimed without a lease")
         return Call(message_id=message_id, token=row.lease_token, jumps=self._clock.jumps)
 
+    def guarded(self, worker: Worker) -> None:
+        """A worker has looked for the last time, and found that it may send."""
+        call = worker.call
+        assert call is not None
+        with self._database.read() as connection:
+            row = _row(connection, call.message_id)
+        _demand(_holds(row, call), f"stale holder: {worker.name} {_differs(row, call)}, and may send it")
+
     def departs(self, worker: Worker, departure: Departure) -> None:
-        """The first byte of a message is about to leave."""
+        """The first byte of a message is about to leave.
+
+        No look at the database is the same moment as the first byte. Between the two a receipt for an earlier copy
+        may come: that copy left before a decision or a jump, or nothing would be sent again. Nobody else may have taken
+        the message: its lease covers the whole call.
+        """
         call, message_id = worker.call, departure.message_id
         assert call is not None
         self.figures["submits"] += 1
@@ -94,11 +109,11 @@ class Judge:
             sum(one.kind == "send" and one.body_digest == digest for one in attempts) > len(earlier),
             f"attempt first: message {message_id} is sent without an attempt row of its own",
         )
-        if departure.jumps == self._clock.jumps:
+        if departure.jumps == self._clock.jumps and not _holds(row, call):
+            self.figures["heard_after_the_last_look"] += 1
             _demand(
-                row.state == "sending" and row.lease_token == call.token,
-                f"stale holder: {worker.name} sends message {message_id}, which is {row.state} with token "
-                f"{row.lease_token}, under token {call.token}",
+                row.state in HEARD and bool(earlier),
+                f"stale holder: {worker.name} {_differs(row, call)}, and sends it",
             )
         self._look_for_blind_resend(departure)
 
@@ -258,6 +273,15 @@ class Judge:
             carrying = [one for one in self._office.departures if guid in self.messages[one.message_id].guids]
             jumped = min(one.jumps for one in carrying) < self._clock.jumps
             _demand(jumped, f"double: document {guid} was accepted {count} times")
+
+
+def _holds(row: Any, call: Call) -> bool:
+    """Whether the claim of a call still holds."""
+    return bool(row.state == "sending" and row.lease_token == call.token)
+
+
+def _differs(row: Any, call: Call) -> str:
+    return f"holds token {call.token} of message {row.id}, which is {row.state} with token {row.lease_token}"
 
 
 def _resolves(question: Question, departure: Departure) -> bool:
