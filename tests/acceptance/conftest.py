@@ -22,6 +22,7 @@ from typing import Any, Self
 import pytest
 
 from connector.demo.office import free_port, running_office
+from tests.acceptance.commands import run as forked
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Read = Callable[..., Any]
@@ -29,6 +30,14 @@ Edit = Callable[[Path, str, str], None]
 Query = Callable[..., list[Any]]
 
 _RETURNS = 60
+
+
+def started(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    """Run one command as a shell starts it."""
+    command = [sys.executable, "-m", "connector", *arguments]
+    return subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False
+    )
 
 
 @pytest.fixture(scope="session")
@@ -39,20 +48,14 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def connector(environment: dict[str, str]) -> Run:
+def connector(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Runs one command: ``connector(folder, "status", code=0)``, with the configuration in the folder."""
+    said = tmp_path_factory.mktemp("said")
 
     def run(folder: Path | None, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
         config = [] if folder is None else ["--config", str(folder / "connector.toml")]
-        command = [sys.executable, "-m", "connector", *config, *arguments]
-        done = subprocess.run(
-            command,
-            env=environment | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
+        command = [*config, *arguments]
+        done = started(command, environment | variables) if variables else forked(command, environment, said)
         # Decoded here, so that line ends stay as they are.
         result = subprocess.CompletedProcess(arguments, done.returncode, done.stdout.decode(), done.stderr.decode())
         assert "Traceback" not in result.stderr, result.stderr
