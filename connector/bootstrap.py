@@ -135,6 +135,7 @@ def checkpoint_policy(settings: Settings) -> CheckpointPolicy | None:
         sinks=[CheckpointFile(audit.checkpoint_file)],
         every_entries=audit.every_entries,
         every=timedelta(seconds=audit.every_seconds),
+        anchor=audit.anchor,
     )
 
 

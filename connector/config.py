@@ -207,7 +207,7 @@ class CustomsSettings(_Section):
 class AuditSettings(_Section):
     """``[audit]``: checkpoints of the audit log, signed with a key that signs nothing else."""
 
-    origin: Annotated[str, Field(pattern=r"^[^\s+]+$", max_length=200)]
+    origin: Annotated[str, Field(pattern=r"^[^\s+<>&]+$", max_length=200)]
     """The name of the log, which no other log has, e.g. ``wms.example.com/log``."""
     key_file: FilePath
     """Ed25519 in PKCS#8 PEM, not readable by others; `connector audit key --new` makes it."""
@@ -222,6 +222,8 @@ class AuditSettings(_Section):
     """How many new entries call for a checkpoint."""
     every_seconds: Seconds = 300
     """How long a new entry waits for one at most."""
+    anchor: bool = False
+    """Whether every message to customs carries the last checkpoint in its ExtendMessage, so that customs holds one."""
 
 
 class ScheduleSettings(_Section):

@@ -73,6 +73,12 @@ def last(connection: Connection) -> Issued | None:
     return _issued(row) if row else None
 
 
+def of_size(connection: Connection, size: int) -> Issued | None:
+    """The checkpoint of a tree of this size."""
+    row = connection.execute(_newest_last().where(AUDIT_CHECKPOINTS.c.size == size)).first()
+    return _issued(row) if row else None
+
+
 def issued_after(connection: Connection, size: int = -1) -> Iterator[Issued]:
     """Every checkpoint of a larger tree, in order."""
     for row in connection.execute(_newest_last().where(AUDIT_CHECKPOINTS.c.size > size)):

@@ -28,7 +28,7 @@ def verify(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="Signed checkpoints that were kept elsewhere: one, or an earlier copy of the checkpoint file.",
+            help="Signed checkpoints that were kept elsewhere: one, a copy of the checkpoint file, a message with one.",
         ),
     ] = None,
     key: Annotated[

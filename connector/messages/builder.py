@@ -29,7 +29,23 @@ class Transfer:
     dxp_id: str
 
 
-def build_message(message_type: MessageType, documents: Sequence[Document], transfer: Transfer, guid: str) -> Element:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extension:
+    """Data of our own in a message (ExtendMessage), which customs keeps and does not look at."""
+
+    name: str
+    """1 to 30 characters, as the version."""
+    version: str
+    text: str
+
+
+def build_message(
+    message_type: MessageType,
+    documents: Sequence[Document],
+    transfer: Transfer,
+    guid: str,
+    extension: Extension | None = None,
+) -> Element:
     """Build one message of 1 to ``batch_limit`` documents, in their order.
 
     guid: of the message, 36 characters, upper case. Raises `UnreadableMessage` naming the document that cannot be
@@ -44,11 +60,13 @@ def build_message(message_type: MessageType, documents: Sequence[Document], tran
             raise _cannot_build(message_type, [document], str(error)) from None
     try:
         _add_transfer(root, message_type.namespace, transfer)
+        if extension is not None:
+            _add_extension(root, message_type.namespace, extension)
         validate(root, message_type.schema)
     except (ValueError, UnreadableMessage) as error:
         if len(documents) > 1:  # built alone, the document at fault names itself
             for document in documents:
-                build_message(message_type, [document], transfer, guid)
+                build_message(message_type, [document], transfer, guid, extension)
         raise _cannot_build(message_type, documents, getattr(error, "cause", str(error))) from None
     return root
 
@@ -104,6 +122,14 @@ def _add_transfer(root: Element, namespace: str, transfer: Transfer) -> None:
         ("dxpId", transfer.dxp_id),
     ):
         etree.SubElement(parent, tag(namespace, name)).text = text
+
+
+def _add_extension(root: Element, namespace: str, extension: Extension) -> None:
+    parent = etree.SubElement(root, tag(namespace, "ExtendMessage"))
+    etree.SubElement(parent, tag(namespace, "name")).text = extension.name
+    etree.SubElement(parent, tag(namespace, "version")).text = extension.version
+    entity = etree.SubElement(parent, tag(namespace, "Message"))  # may hold one element of any kind, and no text
+    etree.SubElement(entity, "text").text = extension.text
 
 
 def _cannot_build(message_type: MessageType, documents: Sequence[Document], cause: str) -> UnreadableMessage:

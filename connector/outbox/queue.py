@@ -39,6 +39,8 @@ class NewMessage:
     """The frozen request body."""
     guids: tuple[str, ...]
     """The document revisions it carries, in order."""
+    anchor: int | None = None
+    """How many entries of the audit log the checkpoint in it covers; None where it carries none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,12 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
+from sqlalchemy import Connection
+
+from connector.audit import checkpoints
+from connector.audit.checkpoints import Issued
 from connector.audit.events import Entry, Event
-from connector.messages.builder import build_message
+from connector.messages.builder import Extension, build_message
 from connector.messages.catalogue import MessageType, message_type, schema_digest
 from connector.messages.deliveries import MessageId
 from connector.messages.documents import Document
@@ -17,16 +21,36 @@ from connector.outbox.queue import NewMessage
 from connector.pipeline.wiring import Connector
 
 
+def anchor(connector: Connector, connection: Connection) -> Issued | None:
+    """The checkpoint of the audit log that messages made now carry: the last, if the configuration has them carry one.
+
+    Customs then holds, signed by us, what the log was when it got the message.
+    """
+    policy = connector.checkpoints
+    return checkpoints.last(connection) if policy is not None and policy.anchor else None
+
+
+def extension(anchored: Issued) -> Extension:
+    """The checkpoint as it stands in a message: line by line, so that the message can be read as a checkpoint file."""
+    return Extension(name="tlog-checkpoint", version="1", text=f"\n{anchored.note}")
+
+
 def new_message(
-    connector: Connector, kind: MessageType, documents: Sequence[Document], *, created: datetime
+    connector: Connector,
+    kind: MessageType,
+    documents: Sequence[Document],
+    *,
+    created: datetime,
+    anchored: Issued | None = None,
 ) -> NewMessage:
-    """Make one message of these documents.
+    """Make one message of these documents, with the checkpoint that it is to carry.
 
     Its one UUID is the message id and, in upper case, the guid of the XML. Raises `UnreadableMessage` when the schema
     or the envelope refuses them and `SigningError` when the key cannot sign.
     """
     identity = uuid.UUID(int=connector.random.getrandbits(128), version=4)
-    root = build_message(kind, documents, connector.transfer, str(identity).upper())
+    added = extension(anchored) if anchored else None
+    root = build_message(kind, documents, connector.transfer, str(identity).upper(), added)
     signed = connector.keys.at(created).sign(root)
     envelope = seal(
         Envelope(
@@ -44,6 +68,7 @@ def new_message(
         signed=signed,
         body=connector.customs.freeze(envelope),
         guids=tuple(document.guid for document in documents),
+        anchor=anchored.size if anchored else None,
     )
 
 
@@ -59,5 +84,6 @@ def signed_entry(message: NewMessage) -> Entry:
             "suite": message.signed.suite,
             "key_id": message.signed.key_id,
             "schema": schema_digest(message_type(message.type).schema),
-        },
+        }
+        | ({} if message.anchor is None else {"anchor": message.anchor}),
     )

@@ -15,6 +15,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from connector.audit import log
+from connector.audit.checkpoints import Issued
 from connector.audit.events import Entry, Event
 from connector.deeds import Deed
 from connector.errors import UnreadableMessage
@@ -25,7 +26,7 @@ from connector.outbox.queue import NewMessage
 from connector.outbox.revisions import Revision
 from connector.pipeline.entries import quarantined
 from connector.pipeline.leasing import held
-from connector.pipeline.packing import new_message, signed_entry
+from connector.pipeline.packing import anchor, new_message, signed_entry
 from connector.pipeline.sorting import Draft, Sorted, sort
 from connector.pipeline.wiring import ACTOR, Collection, Connector
 from connector.sources import inbox, quarantine
@@ -54,6 +55,8 @@ class _Batch:
     """What one commit holds."""
 
     made_at: datetime
+    anchored: Issued | None
+    """The checkpoint of the audit log that its messages carry."""
     messages: list[tuple[NewMessage, Sequence[Draft]]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     sound: set[tuple[SourceKey, str]] = field(default_factory=set)
@@ -92,12 +95,14 @@ def _run(connector: Connector, collection: Collection, lease: Lease, total: Prep
     while not last and not connector.is_stopping():
         with connector.database.read() as connection:
             now = connector.clock(connection)
+            anchored = anchor(connector, connection)
             page = inbox.waiting(connection, collection.name, after=after, at_most=PAGE)
         after, last = (page[-1].id if page else after), len(page) < PAGE
         found = sort(connector, collection, page, now=now) if page else Sorted()
         before = {draft.origin.record_id for draft in drafts}
         drafts, twins = _without_twins(drafts + found.drafts)
-        batch = _Batch(made_at=now, held=found.held + twins, sound=found.sound, judged=found.judged)
+        held = found.held + twins
+        batch = _Batch(made_at=now, anchored=anchored, held=held, sound=found.sound, judged=found.judged)
         drafts = _pack(connector, drafts, batch, everything=last)
         unfinished = {draft.origin.record_id for draft in drafts}
         batch.prepared = (before | {stored.id for stored in page}) - unfinished
@@ -140,7 +145,8 @@ def _fill(connector: Connector, drafts: Sequence[Draft], batch: _Batch) -> None:
     """Make one message of the drafts; where it cannot be made, halve it until the draft at fault is alone."""
     try:
         kind = message_type(drafts[0].document.type)
-        message = new_message(connector, kind, [draft.document for draft in drafts], created=batch.made_at)
+        inside = [draft.document for draft in drafts]
+        message = new_message(connector, kind, inside, created=batch.made_at, anchored=batch.anchored)
     except UnreadableMessage as error:
         if len(drafts) == 1:
             batch.held.append(_hold(drafts[0], "schema", error.cause))

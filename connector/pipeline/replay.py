@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
+from connector.audit import checkpoints
+from connector.audit.checkpoints import Issued
 from connector.audit.events import Event
 from connector.audit.queries import EntryFilter, entries
 from connector.errors import SignatureInvalid, SourceChanged, SourceUnreachable, UnreadableMessage
@@ -26,6 +28,7 @@ from connector.messages.parser import parse
 from connector.outbox import documents, queries
 from connector.outbox.documents import Origin
 from connector.outbox.queries import MessageView
+from connector.pipeline.packing import extension
 from connector.pipeline.wiring import Collection
 from connector.signing.canonical import canonical
 from connector.signing.place import cut_out, signatures_in
@@ -112,6 +115,8 @@ class _Kept:
     xml: bytes
     signed: Mapping[str, object]
     """Detail of the entry about its signature."""
+    anchored: Issued | None
+    """The checkpoint of the audit log that it carries, if it is still at hand."""
     parts: Sequence[_Part]
 
 
@@ -138,10 +143,12 @@ def replay(database: Database, collections: Sequence[Collection], transfer: Tran
 
 def _read(connection: Connection, message: MessageView) -> _Kept:
     origins = documents.origins(connection, message.guids)
+    signed = _detail(connection, EntryFilter(event=Event.SIGNED, message_id=message.id))
     return _Kept(
         view=message,
         xml=queries.signed_bytes(connection, message.id) or b"",
-        signed=_detail(connection, EntryFilter(event=Event.SIGNED, message_id=message.id)),
+        signed=signed,
+        anchored=checkpoints.of_size(connection, int(str(signed["anchor"]))) if "anchor" in signed else None,
         parts=[_part(connection, one, origins[one.guid]) for one in documents.load(connection, message.guids)],
     )
 
@@ -228,10 +235,15 @@ def _rebuild(
 ) -> tuple[bytes, list[Input]]:
     schema = Input(name="schema", then=str(kept.signed.get("schema", "")), now=schema_digest(kind.schema))
     try:
-        root = build_message(kind, contents, transfer, kept.view.id.upper())
+        added = extension(kept.anchored) if kept.anchored else None
+        root = build_message(kind, contents, transfer, kept.view.id.upper(), added)
     except UnreadableMessage as error:
         return b"", [replace(schema, note=error.cause)]
-    return canonical(root, SUITES[kept.view.suite]), [schema, _enterprise(kept, transfer)]
+    inputs = [schema, _enterprise(kept, transfer)]
+    if "anchor" in kept.signed:
+        now = str(kept.anchored.size) if kept.anchored else ""
+        inputs.append(Input(name="checkpoint", then=str(kept.signed["anchor"]), now=now))
+    return canonical(root, SUITES[kept.view.suite]), inputs
 
 
 def _enterprise(kept: _Kept, transfer: Transfer) -> Input:

@@ -38,7 +38,7 @@ from connector.outbox.queries import DocumentView, MessageView
 from connector.outbox.queue import NewMessage
 from connector.outbox.retry import IDENTICAL_REFUSALS
 from connector.pipeline.entries import status_changed
-from connector.pipeline.packing import new_message, signed_entry
+from connector.pipeline.packing import anchor, new_message, signed_entry
 from connector.pipeline.wiring import Connector
 from connector.receipts import ledger, matching
 from connector.receipts.queries import answered_in, is_format_checked
@@ -254,9 +254,9 @@ def _carry_out(connector: Connector, plan: Plan, reason: str, actor: str) -> Pla
 def _singles(connector: Connector, plan: Plan) -> list[NewMessage]:
     """Each document of a message alone in a new one."""
     with connector.database.read() as connection:
-        now = connector.clock(connection)
+        now, anchored = connector.clock(connection), anchor(connector, connection)
         inside = documents.load(connection, plan.guids)
-    return [new_message(connector, message_type(document.type), [document], created=now) for document in inside]
+    return [new_message(connector, message_type(one.type), [one], created=now, anchored=anchored) for one in inside]
 
 
 def _still_holds(connector: Connector, transaction: Connection, plan: Plan) -> bool:

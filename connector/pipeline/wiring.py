@@ -50,6 +50,8 @@ class CheckpointPolicy:
     sinks: Sequence[CheckpointSink]
     every_entries: int
     every: timedelta
+    anchor: bool
+    """Whether every message carries the last one."""
 
     @property
     def trusted(self) -> list[NoteVerifier]:

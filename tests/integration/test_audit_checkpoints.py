@@ -48,6 +48,7 @@ def policy(tmp_path: Path) -> CheckpointPolicy:
         sinks=[CheckpointFile(tmp_path / "checkpoints.txt")],
         every_entries=10,
         every=EVERY,
+        anchor=False,
     )
 
 

@@ -14,12 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from connector.errors import UnreadableMessage
-from connector.messages.builder import Transfer, build_message
+from connector.errors import SignatureInvalid, UnreadableMessage
+from connector.messages.builder import Extension, Transfer, build_message
 from connector.messages.catalogue import MESSAGE_TYPES, REVISION_FIELDS, Field, FieldKind, message_type
 from connector.messages.documents import AppType, Content, Document
 from connector.messages.namespaces import CEB, XSI
-from connector.messages.parser import Element, parse, texts, validate
+from connector.messages.parser import Element, local_name, parse, texts, validate
+from connector.signing.keyfiles import FileKey
+from connector.signing.signer import Signer
+from connector.signing.verifier import verify
 
 TRANSFER = Transfer(cop_code="4401000001", cop_name="广州跨境退货有限公司", dxp_id="DXPENT0000011351")
 GUID = "B5242EE6-6C37-F55F-6E9A-694EE48E9667"
@@ -59,6 +62,24 @@ def document(name: str = "CEB213", *, head: dict[str, str] | None = None, lines:
 
 def build(*documents: Document) -> Element:
     return build_message(message_type(documents[0].type), documents, TRANSFER, GUID)
+
+
+def test_data_of_our_own_is_valid_by_both_schemas_and_signed(reference: Path, signing_key: FileKey) -> None:
+    one = document()
+    extension = Extension(name="tlog-checkpoint", version="1", text="\nexample.com/log\n1\n\n— <&>\n")
+    root = build_message(message_type(one.type), [one], TRANSFER, GUID, extension)
+    signed = Signer(signing_key).sign(root).xml
+    assert [local_name(child) for child in parse(signed)][-2:] == ["Signature", "ExtendMessage"]
+    validate(parse(signed), message_type(one.type).schema)
+    assert published(reference).validate(parse(signed)), published(reference).error_log
+    verified = verify(signed, suites={"rsa-sha1"}, fingerprints={signing_key.certificate.key_id})
+    assert b"\nexample.com/log\n1\n\n\xe2\x80\x94 &lt;&amp;&gt;\n" in verified.content
+    with pytest.raises(SignatureInvalid):
+        verify(
+            signed.replace(b"log\n1", b"log\n2"),
+            suites={"rsa-sha1"},
+            fingerprints={signing_key.certificate.key_id},
+        )
 
 
 def values(field: Field) -> st.SearchStrategy[str]:
