@@ -1,37 +1,27 @@
-"""One command in a process of its own, forked from one that has loaded the whole program.
+"""One command in a process of its own that begins with the program loaded.
 
-Loading it takes half a second, and these tests run many hundreds of commands. A command with variables of its own is
-not for this: some are read while Python or a library is loaded.
+A command with variables of its own is not for this: some are read while Python or a library is loaded.
 """
 
 from __future__ import annotations
 
 import gc
-import importlib
-import multiprocessing
 import os
-import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
 import connector
 from connector.__main__ import main
+from tests.forks import FORKS
 
 _SECONDS = 120
-
-for _module in pkgutil.walk_packages(connector.__path__, "connector."):
-    if not _module.name.endswith(("__main__", ".env")) and ".versions." not in _module.name:
-        importlib.import_module(_module.name)
-
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([__name__])
 
 
 def run(arguments: list[str], environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[bytes]:
     """Run one command; what it prints passes through files in the folder."""
     out, err = folder / "stdout", folder / "stderr"
-    process = _FORKS.Process(target=_command, args=(arguments, environment, out, err))
+    process = FORKS.Process(target=_command, args=(arguments, environment, out, err))
     process.start()
     process.join(_SECONDS)
     if process.exitcode is None:

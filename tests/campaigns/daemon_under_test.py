@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import os
 import signal
 import threading
@@ -24,13 +23,6 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import connector
-import connector.mapping.loader
-import connector.messages.builder
-import connector.signing.keyfiles
-import connector.signing.signer
-import connector.sources.sql
-import connector.storage.migrations
-import connector.transport.customs
 from connector.bootstrap import build_connector, unchecked_database
 from connector.config import Settings, load
 from connector.daemon import Stop
@@ -46,6 +38,7 @@ from connector.pipeline.resend import carry_out, plan_documents, plan_messages
 from connector.pipeline.settle import Verdict, settle
 from connector.pipeline.wiring import Connector
 from connector.storage import schema
+from tests.forks import FORKS
 
 LEASE_MARGIN = timedelta(seconds=1)
 """Instead of 30 s: what a dead peer held is free again soon, and a trial need not wait for it."""
@@ -140,15 +133,11 @@ class Life:
         return self.ended_within(seconds)
 
 
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([__name__])
-
-
 def begin(orders: Orders) -> Life:
     """Start a life."""
     orders.log.touch()
     said = orders.log.stat().st_size
-    process = _FORKS.Process(target=_live, args=(orders, _PROGRAM), daemon=True)
+    process = FORKS.Process(target=_live, args=(orders, _PROGRAM), daemon=True)
     process.start()
     return Life(process, orders.log, said)
 
