@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from random import SystemRandom
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from connector.storage.database import Database, now_by_database
 if TYPE_CHECKING:
     from connector.mapping.engine import DocumentMapping
     from connector.messages.builder import Transfer
+    from connector.pipeline.payloads import Policy
     from connector.pipeline.wiring import CheckpointPolicy, Collection, Connector
     from connector.signing.interface import SigningKey
     from connector.sources.database import SourceDatabase
@@ -137,6 +139,23 @@ def checkpoint_policy(settings: Settings) -> CheckpointPolicy | None:
         every=timedelta(seconds=audit.every_seconds),
         anchor=audit.anchor,
     )
+
+
+def retention_policy(settings: Settings) -> tuple[Policy, Path]:
+    """How long payloads stay, and where archives go. Raises `ConfigurationError` where nothing says."""
+    from connector.errors import ConfigurationError
+    from connector.pipeline.payloads import Payload
+
+    retention = settings.retention
+    ages = {kind: getattr(retention, kind.value) for kind in Payload} if retention else {}
+    policy = {kind: timedelta(days=days) for kind, days in ages.items() if days is not None}
+    if retention is None or not policy:
+        raise ConfigurationError(
+            "[retention] names no payload that may leave the database",
+            effect="nothing was archived",
+            remedy="say there for how many days each kind stays; config/connector.toml shows it",
+        )
+    return policy, retention.folder
 
 
 def load_key(settings: SigningSettings) -> SigningKey:

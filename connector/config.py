@@ -83,6 +83,7 @@ _WEEK = 7 * 24 * 3600
 Secret: TypeAlias = SkipJsonSchema[SecretStr | None]
 """Never in the file, hence not in its schema."""
 Seconds = Annotated[float, Field(gt=0, le=_WEEK)]
+Days = Annotated[int, Field(ge=1, le=36500)]
 FilePath = Annotated[Path, AfterValidator(_from_config_folder)]
 DatabaseUrl = Annotated[str, AfterValidator(_without_password), AfterValidator(_sqlite_from_config_folder)]
 EndpointUrl = Annotated[str, AfterValidator(_endpoint)]
@@ -226,6 +227,21 @@ class AuditSettings(_Section):
     """Whether every message to customs carries the last checkpoint in its ExtendMessage, so that customs holds one."""
 
 
+class RetentionSettings(_Section):
+    """``[retention]``: for how many days after customs' last word payloads stay in the database; by default, for ever.
+
+    `connector db archive` then moves them; nothing goes by itself.
+    """
+
+    folder: FilePath
+    """Where archives go."""
+    source_rows: Days | None = None
+    documents: Days | None = None
+    messages: Days | None = None
+    responses: Days | None = None
+    receipts: Days | None = None
+
+
 class ScheduleSettings(_Section):
     """``[schedule]``: how often the daemon runs each part, in seconds."""
 
@@ -262,6 +278,7 @@ class Settings(BaseSettings):
     customs: CustomsSettings
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
     audit: AuditSettings | None = None
+    retention: RetentionSettings | None = None
     simulator: SimulatorSettings | None = None
 
     @classmethod

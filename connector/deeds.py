@@ -54,6 +54,8 @@ class Deed(StrEnum):
     """Commit: the log says that evidence is handed out."""
     FORGET = "forget"
     """Commit: the name of a person is erased."""
+    ARCHIVE = "archive"
+    """Commit: payloads that stand in a file leave the database."""
 
 
 Moment: TypeAlias = Literal["before", "after"]

@@ -4,6 +4,7 @@ One tree; the number is the process exit code of the command line contract::
 
     ConnectorError                  1
     ├── UsageError                  2   the request makes no sense as it stands
+    │   └── PayloadArchived         2   what was asked for has left the database for an archive
     ├── ConfigurationError          4   the configuration file
     │   ├── MappingError            4   a mapping file
     │   └── SchemaVersionError      4   the database schema is not the one this version needs
@@ -59,6 +60,17 @@ class UsageError(ConnectorError):
     """The request makes no sense as it stands."""
 
     exit_code = 2
+
+
+class PayloadArchived(UsageError):
+    """What was asked for has left the database for an archive."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} is not in the database any more",
+            effect="what the log says of it still verifies",
+            remedy="if it was archived, `connector audit list --event archived` names the file that has it",
+        )
 
 
 class ConfigurationError(ConnectorError):

@@ -51,7 +51,7 @@ class Bundle:
     """What was asked for."""
     proofs: Sequence[EntryProof]
     issued: Sequence[Issued]
-    """Every checkpoint up to that one."""
+    """Every checkpoint up to that one; none where the bundle does not tell of the others."""
     steps: Sequence[Step]
     files: Mapping[str, bytes]
     """What the entries are about, by path."""
@@ -73,11 +73,8 @@ class Bundle:
             **self.files,
             "checkpoint.txt": self.note.encode(),
             "entries.jsonl": b"".join(_json(_entry(one)) for one in self.proofs),
-            "checkpoints.txt": "".join(f"{one.note}\n" for one in self.issued).encode(),
-            "consistency.json": _json(
-                [{"old": one.old, "new": one.new, "proof": _texts(one.hashes)} for one in self.steps]
-            ),
             "digests.json": _json(self.bound),
+            **(self._history() if self.issued else {}),
         }
         manifest = {
             "format": _FORMAT,
@@ -88,6 +85,13 @@ class Bundle:
             "files": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
         }
         return {**members, "manifest.json": _json(manifest)}
+
+    def _history(self) -> dict[str, bytes]:
+        steps = [{"old": one.old, "new": one.new, "proof": _texts(one.hashes)} for one in self.steps]
+        return {
+            "checkpoints.txt": "".join(f"{one.note}\n" for one in self.issued).encode(),
+            "consistency.json": _json(steps),
+        }
 
 
 def steps_between(connection: Connection, issued: Sequence[Issued]) -> list[Step]:

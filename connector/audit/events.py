@@ -43,6 +43,8 @@ class Event(StrEnum):
     """Evidence was about to be handed out, with a reason."""
     FORGOTTEN = "forgotten"
     """The name behind a digest was erased, with a reason."""
+    ARCHIVED = "archived"
+    """Payloads left the database for a file whose digest this is, with a reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from connector.cli.archive import archive
 from connector.cli.context import settings_of
 from connector.cli.output import print_lines
 
 app = typer.Typer(help="Our own database.", no_args_is_help=True)
+app.command("archive")(archive)
 
 
 @app.command()

@@ -214,7 +214,7 @@ def _inside(connection: Connection, view: DocumentView) -> dict[str, Any]:
     said = content(connection, view.guid)
     receipts: Sequence[Any] = receipts_of(connection, view.guid)
     return {
-        "content": {"head": dict(said.head), "lines": [dict(line) for line in said.lines]},
+        "content": said and {"head": dict(said.head), "lines": [dict(line) for line in said.lines]},
         "receipts": [
             {"type": one.type, "code": one.code, "time": one.time, "info": one.info, "received_at": one.received_at}
             for one in receipts

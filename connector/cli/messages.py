@@ -97,7 +97,7 @@ def show(
                 f"there is no message {message_id}", remedy="`connector messages list` shows those there are"
             )
         if xml:
-            sys.stdout.buffer.write(signed_bytes(connection, message_id) or b"")
+            sys.stdout.buffer.write(signed_bytes(connection, message_id))
             sys.stdout.buffer.flush()
             return
         tries = attempts(connection, MessageId(found.id))

@@ -54,11 +54,26 @@ _FOR_PROGRAMS = frozenset({"content", "digest", "guid", "key_id", "mapping_diges
 """Details that a line leaves out; `connector audit show` and ``--json`` have them."""
 
 
+_SHORT = 3
+"""Items of a list that a line shows."""
+
+
 def detail_line(detail: Mapping[str, object]) -> str:
     """An entry's detail on one line, without what only programs read."""
-    told = [(name, value) for name, value in detail.items() if name not in _FOR_PROGRAMS and value not in ("", None)]
+    told = [
+        (name, _shortened(value))
+        for name, value in detail.items()
+        if name not in _FOR_PROGRAMS and value not in ("", None)
+    ]
     # That a receipt matched is no news; that it did not is.
     return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in told if (name, value) != ("matched", True))
+
+
+def _shortened(value: object) -> object:
+    """A long list by its first items."""
+    if not isinstance(value, list) or len(value) <= _SHORT:
+        return value
+    return f"{', '.join(map(str, value[:_SHORT]))} and {len(value) - _SHORT} more"
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Exists, insert, select
 
+from connector.errors import PayloadArchived
 from connector.messages.deliveries import DeliveryState
 from connector.messages.documents import AppType, Content, Document
 from connector.messages.receipts import CustomsStatus
@@ -75,9 +76,12 @@ def add(transaction: Connection, documents: Sequence[tuple[Document, Origin]]) -
 
 
 def load(connection: Connection, guids: Sequence[str]) -> list[Document]:
-    """Revisions by guid, in the order given."""
+    """Revisions by guid, in the order given. Raises `PayloadArchived`."""
     table = DOCUMENTS.c
     rows = {row.guid: row for row in connection.execute(select(DOCUMENTS).where(table.guid.in_(guids)))}
+    for row in rows.values():
+        if not row.content:
+            raise PayloadArchived(f"the content of {row.type} {row.business_key} revision {row.revision}")
     return [
         Document(
             type=row.type,

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, or_, select
 
+from connector.errors import PayloadArchived
 from connector.messages.deliveries import DeliveryState
 from connector.messages.documents import Content
 from connector.storage.limits import portions
@@ -112,10 +113,10 @@ def documents_of_keys(connection: Connection, business_keys: Sequence[str]) -> l
     return [_document(row, carriers) for row in rows]
 
 
-def content(connection: Connection, guid: str) -> Content:
-    """What a revision says."""
+def content(connection: Connection, guid: str) -> Content | None:
+    """What a revision says; None once that was archived."""
     text = connection.execute(select(DOCUMENTS.c.content).where(DOCUMENTS.c.guid == guid)).scalar_one()
-    return Content.from_json(text)
+    return Content.from_json(text) if text else None
 
 
 def messages(connection: Connection, wanted: Filter, *, at_most: int | None = None) -> list[MessageView]:
@@ -166,11 +167,21 @@ def other_carriers(connection: Connection, message_id: str) -> set[str]:
     return set(connection.execute(query).scalars())
 
 
-def signed_bytes(connection: Connection, message_id: str) -> bytes | None:
-    """Exactly the stored signed bytes of a message."""
-    return connection.execute(
-        select(MESSAGE_BYTES.c.xml).where(MESSAGE_BYTES.c.message_id == message_id)
-    ).scalar_one_or_none()
+def signed_bytes(connection: Connection, message_id: str) -> bytes:
+    """Exactly the stored signed bytes of a message. Raises `PayloadArchived`."""
+    stored = select(MESSAGE_BYTES.c.xml).where(MESSAGE_BYTES.c.message_id == message_id)
+    xml: bytes | None = connection.execute(stored).scalar()
+    if xml is None:
+        raise PayloadArchived(f"message {message_id}")
+    return xml
+
+
+def is_archived(connection: Connection, message_id: str) -> bool:
+    """Whether the bytes of a message, or the content of a document in it, have left the database."""
+    there = select(MESSAGE_BYTES.c.message_id).where(MESSAGE_BYTES.c.message_id == message_id)
+    inside = select(MESSAGE_DOCUMENTS.c.guid).where(MESSAGE_DOCUMENTS.c.message_id == message_id)
+    gone = select(DOCUMENTS.c.guid).where(DOCUMENTS.c.guid.in_(inside), DOCUMENTS.c.content == "")
+    return connection.execute(there).first() is None or connection.execute(gone).first() is not None
 
 
 def count_documents(connection: Connection) -> Mapping[tuple[str, str], int]:

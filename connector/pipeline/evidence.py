@@ -11,7 +11,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -106,31 +106,26 @@ def export(connector: Connector, scope: DocumentScope | PeriodScope, *, out: Pat
                 effect="nothing was written",
                 remedy="`connector documents list`, `quarantine list` and `audit list` show what there is",
             )
-        bundle = _gather(connector, connection, policy, story, scope.named)
+        bundle = gather(connector, connection, policy, story, scope.named)
+        bundle = _with_history(connection, bundle)
     data = bundle.packed()
     exported = Exported(entries=len(bundle.proofs), files=len(bundle.files), digest=hashlib.sha256(data).hexdigest())
-    with _published(out, data):
+    with published(out, data):
         _tell_log(connector, bundle.scope, exported, reason=reason, actor=actor)
     return exported
 
 
-def _gather(
+def gather(
     connector: Connector, connection: Connection, policy: CheckpointPolicy, story: Story, scope: Mapping[str, str]
 ) -> Bundle:
+    """All there is of a story, proved by the last checkpoint. Raises `AuditLogInvalid` for what does not verify."""
     newest = checkpoints.last(connection)
     if newest is None:
         raise AssertionError("a checkpoint was signed just before")
     try:
         checkpoint = Checkpoint.parse(open_note(newest.note, policy.trusted))
-        issued = list(checkpoints.issued_after(connection))
-        steps = steps_between(connection, issued)
     except (SignatureInvalid, ValueError) as error:
-        raise AuditLogInvalid(
-            f"the checkpoints of the audit log cannot be proved: {error}",
-            effect="nothing was written",
-            remedy="run `connector audit verify`; where the key of [audit] was replaced, name the old one in "
-            "former_keys",
-        ) from None
+        raise _unproved(error) from None
     entries = [one for one in story.entries if one.sequence <= checkpoint.size]  # others may have been added since
     proofs = prove_against(connection, [one.sequence for one in entries], checkpoint, newest.note)
     found = files_of(connector, connection, entries)
@@ -153,10 +148,27 @@ def _gather(
         made_at=made_at,
         scope=scope,
         proofs=proofs,
-        issued=issued,
-        steps=steps,
+        issued=(),
+        steps=(),
         files=files,
         bound=found.bound,
+    )
+
+
+def _with_history(connection: Connection, bundle: Bundle) -> Bundle:
+    """The bundle with every checkpoint ever signed."""
+    issued = list(checkpoints.issued_after(connection))
+    try:
+        return replace(bundle, issued=issued, steps=steps_between(connection, issued))
+    except ValueError as error:
+        raise _unproved(error) from None
+
+
+def _unproved(error: Exception) -> AuditLogInvalid:
+    return AuditLogInvalid(
+        f"the checkpoints of the audit log cannot be proved: {error}",
+        effect="nothing was written",
+        remedy="run `connector audit verify`; where the key of [audit] was replaced, name the old one in former_keys",
     )
 
 
@@ -173,11 +185,11 @@ def _tell_log(connector: Connector, scope: Mapping[str, str], exported: Exported
 
 
 @contextmanager
-def _published(out: Path, data: bytes) -> Iterator[None]:
+def published(out: Path, data: bytes) -> Iterator[None]:
     """Have a file there, whole, once the block has ended well; nothing at all where it has not."""
     hidden = out.with_name(f".{out.name}.{secrets.token_hex(8)}")
     try:
-        with hidden.open("xb") as file:
+        with open(hidden, "xb", opener=_for_us_alone) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -188,6 +200,10 @@ def _published(out: Path, data: bytes) -> Iterator[None]:
         raise _unwritten(out, error.strerror or str(error)) from None
     finally:
         hidden.unlink(missing_ok=True)
+
+
+def _for_us_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)  # it may hold personal data
 
 
 def _sync_folder(folder: Path) -> None:

@@ -29,11 +29,15 @@ class EvidenceFiles:
     missing: list[str] = field(default_factory=list)
 
     def bind(self, path: str, content: bytes | None, entry: Recorded, name: str) -> None:
-        """Take a file that an entry names by its SHA-256. Raises `AuditLogInvalid` when it is not that file."""
-        if content is None:
+        """Take a file that an entry names by its SHA-256. Raises `AuditLogInvalid` when it is not that file.
+
+        What was archived has left no file, or an empty one.
+        """
+        is_same = content is not None and hashlib.sha256(content).hexdigest() == entry.detail.get(name)
+        if content is None or not (content or is_same):
             self.missing.append(path)
             return
-        if hashlib.sha256(content).hexdigest() != entry.detail.get(name):
+        if not is_same:
             raise AuditLogInvalid(
                 f"{path} is not what audit entry {entry.sequence} says it was ({name}): it was altered",
                 effect="nothing was written",

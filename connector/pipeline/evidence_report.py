@@ -36,6 +36,7 @@ EVENTS: Mapping[str, str] = {
     Event.SETTLED: "人工确认",
     Event.EXPORTED: "导出证据",
     Event.FORGOTTEN: "清除姓名",
+    Event.ARCHIVED: "归档原始数据",
 }
 """Every event of the log in Chinese."""
 

@@ -121,7 +121,7 @@ class _Kept:
 
 
 def replay(database: Database, collections: Sequence[Collection], transfer: Transfer, message: MessageView) -> Replayed:
-    """Build a message once more and compare. Nothing is written."""
+    """Build a message once more and compare. Nothing is written. Raises `PayloadArchived`."""
     with database.read() as connection:
         kept = _read(connection, message)
     kind = message_type(message.type)
@@ -146,7 +146,7 @@ def _read(connection: Connection, message: MessageView) -> _Kept:
     signed = _detail(connection, EntryFilter(event=Event.SIGNED, message_id=message.id))
     return _Kept(
         view=message,
-        xml=queries.signed_bytes(connection, message.id) or b"",
+        xml=queries.signed_bytes(connection, message.id),
         signed=signed,
         anchored=checkpoints.of_size(connection, int(str(signed["anchor"]))) if "anchor" in signed else None,
         parts=[_part(connection, one, origins[one.guid]) for one in documents.load(connection, message.guids)],

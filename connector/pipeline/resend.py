@@ -138,8 +138,8 @@ def _plan_message(  # noqa: PLR0911 - one return for each row of the table above
     def plan(action: Action, text: str, guids: Sequence[str] = ()) -> Plan:
         return Plan(action=action, text=text, state=state, message=view, guids=tuple(guids))
 
-    if state in _REFUSALS:
-        return plan(Action.REFUSE, _REFUSALS[state])
+    if refusal := _REFUSALS.get(state) or _archived(connection, view):
+        return plan(Action.REFUSE, refusal)
     if _is_doubtful(connection, view):
         return plan(*_ask_first(connector, split=split))
     overtaken = _overtaken(connection, view)
@@ -159,6 +159,11 @@ def _plan_message(  # noqa: PLR0911 - one return for each row of the table above
     if state is DeliveryState.REFUSED:
         text += "; where the bytes are what was refused (sender, key), --split makes new messages"
     return plan(Action.QUEUE, text)
+
+
+def _archived(connection: Connection, view: MessageView) -> str:
+    gone = queries.is_archived(connection, view.id)
+    return "its bytes were archived; correct the rows of its documents, and resend these" if gone else ""
 
 
 def _is_doubtful(connection: Connection, view: MessageView) -> bool:

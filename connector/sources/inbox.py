@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
 
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, PayloadArchived
 from connector.messages.records import SourceKey, SourceRecord, digest
 from connector.sources.interface import Cursor
 from connector.storage.limits import portions
@@ -55,7 +55,7 @@ class Stored:
 
 
 def store(transaction: Connection, records: Sequence[SourceRecord], *, now: datetime) -> list[Stored]:
-    """Store the records that differ from the newest version of their key; only these."""
+    """Store the records that differ from the newest version of their key, or whose newest was archived; only these."""
     newest = _newest_versions(transaction, {record.key for record in records})
     rows: list[dict[str, object]] = []
     stored: list[Stored] = []
@@ -144,10 +144,12 @@ def key_of(connection: Connection, record_id: int) -> SourceKey:
 def version(connection: Connection, record_id: int) -> Stored:
     """One stored version, whether or not it is the newest; its digest is made anew.
 
-    Raises `ConnectorError` where it was altered into what no record is written as.
+    Raises `PayloadArchived`, and `ConnectorError` where it was altered into what no record is written as.
     """
     row = connection.execute(select(SOURCE_RECORDS).where(SOURCE_RECORDS.c.id == record_id)).one()
     key = SourceKey(collection=row.collection, key=row.key)
+    if not row.body:
+        raise PayloadArchived(f"version {row.version} of {key}")
     try:
         record = SourceRecord.from_json(key, row.changed_at, row.body)
     except (ValueError, KeyError, TypeError, ArithmeticError) as error:
@@ -165,12 +167,15 @@ def _newest_versions(connection: Connection, keys: set[SourceKey]) -> dict[Sourc
     table = SOURCE_RECORDS.c
     for some in portions(ordered):
         query = (
-            select(table.collection, table.key, table.version, table.digest)
+            select(table.collection, table.key, table.version, table.digest, (table.body == "").label("is_archived"))
             .where(table.collection.in_({key.collection for key in some}), table.key.in_([key.key for key in some]))
             .order_by(table.version)
         )
         for row in connection.execute(query):
-            found[SourceKey(collection=row.collection, key=row.key)] = (row.version, row.digest)
+            found[SourceKey(collection=row.collection, key=row.key)] = (
+                row.version,
+                "" if row.is_archived else row.digest,
+            )
     return found
 
 

@@ -7,6 +7,7 @@ one just after, at every place where the deed is done. The first trial takes a h
 from __future__ import annotations
 
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
@@ -21,7 +22,7 @@ from connector.messages.deliveries import DeliveryState
 from connector.pipeline.wiring import ACTOR
 from connector.simulator.admin import NEXT_PATH
 from connector.storage import schema
-from connector.storage.outbox import DOCUMENTS, MESSAGES
+from connector.storage.outbox import DOCUMENTS, MESSAGE_BYTES, MESSAGES
 from tests.campaigns.campaign import Campaign, Outcome, Plant, Trial
 from tests.campaigns.daemon_under_test import KILLED, Aim
 from tests.campaigns.site_checks import examine, finish
@@ -174,6 +175,35 @@ def _forget(site: Site, aim: Aim) -> Iterator[str]:
     yield from _die(site, aim, work="forget", subject=ACTOR)
 
 
+def _archive(site: Site, aim: Aim) -> Iterator[str]:
+    """What an operator moves out of the database, as if all was answered a day ago; a bundle stands before it goes."""
+    site.make_tables()
+    _bring(site)
+    yield from finish(site)
+    before = _messages(site)
+    yield from _die(site, aim, work="archive")
+    gone = before - _messages(site)
+    if (aim.moment == "after") != bool(gone):
+        yield f"{len(gone)} messages left the database"
+    if missing := gone - _archived(site):
+        yield f"{len(missing)} messages that left the database are in no archive"
+
+
+def _messages(site: Site) -> set[bytes]:
+    """Those in the database."""
+    with site.database.read() as connection:
+        return {bytes(xml) for xml in connection.execute(select(MESSAGE_BYTES.c.xml)).scalars()}
+
+
+def _archived(site: Site) -> set[bytes]:
+    """Every file in every archive."""
+    found: set[bytes] = set()
+    for path in site.sample.directory.glob("archive-*.zip"):
+        with zipfile.ZipFile(path) as opened:
+            found |= {opened.read(name) for name in opened.namelist()}
+    return found
+
+
 _ROADS: Mapping[Deed, Callable[[Site, Aim], Iterator[str]]] = {
     Deed.UPGRADE: _upgrade,
     Deed.ACTIVATE: _activate,
@@ -185,6 +215,7 @@ _ROADS: Mapping[Deed, Callable[[Site, Aim], Iterator[str]]] = {
     Deed.REVISE: _revise,
     Deed.EXPORT: _export,
     Deed.FORGET: _forget,
+    Deed.ARCHIVE: _archive,
 }
 """How to come to a deed that does not come by itself."""
 

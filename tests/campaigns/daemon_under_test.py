@@ -31,9 +31,11 @@ from connector.deeds import Deed, Moment, Watch, unwatched
 from connector.messages.deliveries import MessageId
 from connector.outbox import queries
 from connector.outbox.queries import Filter
+from connector.pipeline.archive import archive
 from connector.pipeline.evidence import DocumentScope, export
 from connector.pipeline.forget import forget
 from connector.pipeline.leasing import end_all
+from connector.pipeline.payloads import Payload
 from connector.pipeline.resend import carry_out, plan_documents, plan_messages
 from connector.pipeline.settle import Verdict, settle
 from connector.pipeline.wiring import Connector
@@ -70,7 +72,7 @@ class Orders:
     log: Path
     """Gets what it says."""
     work: str = "daemon"
-    """``daemon``, ``upgrade``, ``export``, ``resend``, ``revise`` or ``settle``."""
+    """``daemon``, ``upgrade``, or what an operator does: a key of ``_WORK``."""
     subject: str = ""
     """The message or document that an operator's work is about."""
     aim: Aim | None = None
@@ -213,12 +215,22 @@ def _forget(built: Connector, name: str) -> None:
     _say([forget(built.database, name, reason="a test", actor="tester")])
 
 
+def _archive(built: Connector, _subject: str) -> None:
+    """What ``connector db archive`` does, of everything that was answered before now."""
+    assert built.checkpoints is not None
+    (sink,) = built.checkpoints.sinks
+    policy = dict.fromkeys(Payload, timedelta())
+    for one in archive(built, policy, Path(sink.name).parent, reason="a test", actor="tester"):
+        _say([one.file.name])
+
+
 _WORK: dict[str, Callable[[Connector, str], None]] = {
     "export": _export,
     "resend": _resend,
     "revise": _revise,
     "settle": _settle,
     "forget": _forget,
+    "archive": _archive,
 }
 
 

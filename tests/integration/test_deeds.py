@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import BuiltinFunctionType, FrameType
 from typing import Any
@@ -35,12 +36,14 @@ from connector.messages.deliveries import DeliveryState, MessageId
 from connector.outbox import queries
 from connector.outbox.queries import Filter, MessageView
 from connector.pipeline.activation import activate
+from connector.pipeline.archive import archive
 from connector.pipeline.checkpoint import checkpoint_now
 from connector.pipeline.cycle import collect_and_prepare
 from connector.pipeline.deliver import deliver, recover
 from connector.pipeline.evidence import DocumentScope, export
 from connector.pipeline.forget import forget
 from connector.pipeline.leasing import end_all
+from connector.pipeline.payloads import Payload
 from connector.pipeline.resend import Action, carry_out, plan_documents, plan_messages
 from connector.pipeline.settle import Verdict, settle
 from connector.pipeline.take_receipts import take_receipts
@@ -255,6 +258,8 @@ def test_deeds_announce_every_commit_and_every_request_when_everything_is_done_o
                 connector, DocumentScope(name=wrong), out=folder / "evidence.zip", reason="asked for", actor="tester"
             )
             forget(connector.database, "tester", reason="asked for it", actor="another")
+            at_once = dict.fromkeys(Payload, timedelta())
+            assert list(archive(connector, at_once, folder, reason="asked for", actor="another"))
     connector.database.close()
     assert unannounced(recorder.seen) == []
     told = Counter(Deed(one.what) for one in recorder.seen if one.moment == "after")

@@ -10,6 +10,7 @@ from sqlalchemy import literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from connector.deeds import Deed
+from connector.errors import PayloadArchived
 from connector.messages.deliveries import DeliveryState
 from connector.messages.documents import Document
 from connector.messages.receipts import CustomsStatus
@@ -173,7 +174,8 @@ def test_message_shows_what_it_carries_in_order_and_its_very_bytes(database: Dat
         assert queries.signed_bytes(connection, "m") == b"<m/>"
         assert queries.content(connection, made[0].guid) == made[0].content
         assert queries.message(connection, "other") is None
-        assert queries.signed_bytes(connection, "other") is None
+        with pytest.raises(PayloadArchived):
+            queries.signed_bytes(connection, "other")
 
 
 @pytest.mark.parametrize("state", DeliveryState)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import shutil
-import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -21,27 +18,18 @@ from sqlalchemy import Connection, select, text
 
 from connector.audit import queries as audit_queries
 from connector.audit.queries import EntryFilter
-from connector.bootstrap import build_connector, unchecked_database
-from connector.config import load
-from connector.demo.office import free_port, running_office
 from connector.errors import AuditLogInvalid, ConfigurationError, UsageError
 from connector.outbox.queries import DocumentView, Filter, documents, signed_bytes
-from connector.pipeline.activation import activate
 from connector.pipeline.checkpoint import checkpoint_now
-from connector.pipeline.cycle import collect_and_prepare
-from connector.pipeline.deliver import deliver
 from connector.pipeline.evidence import DocumentScope, PeriodScope, export
-from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import Connector
-from connector.storage import schema
 from connector.storage.audit import AUDIT_ENTRIES
 from tests.conftest import CheckEvidence
-from tests.integration.conftest import SAMPLE_PORT
+from tests.integration.declared import declared
 from tests.integration.test_audit_checkpoints import alter
 from tests.unit.evidence_bundles import pack
 from tests.unit.rfc9162 import PlainTree
 
-PATIENCE = 30.0
 UNBOUND = {"attempts.json", "report.html"}
 OURS = {"manifest.json", "checkpoint.txt", "checkpoints.txt", "consistency.json", "digests.json", "entries.jsonl"}
 
@@ -70,36 +58,14 @@ class Site:
 def site(
     built: Callable[[int], Path], tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
-    folder = tmp_path / "enterprise"
-    shutil.copytree(built(8), folder)
-    port = free_port()
-    for file in ("connector.toml", "registry.toml"):
-        written = (folder / file).read_text("utf-8").replace("stage_seconds = 0.2", "stage_seconds = 0.01")
-        (folder / file).write_text(written.replace(str(SAMPLE_PORT), str(port)), "utf-8")
     monkeypatch.setenv("CONNECTOR_DATABASE__URL", database_url)
-    settings = load(folder / "connector.toml")
-    with closing(unchecked_database(settings)) as empty:
-        schema.upgrade(empty)
-    connector = build_connector(settings)
-    activate(connector)
-    with running_office(folder / "registry.toml", port):
-        collect_and_prepare(connector)
-        checkpoint_now(connector)
-        deliver(connector)
-        view = answered(connector)
-    yield Site(connector=connector, view=view, folder=tmp_path)
-    connector.database.close()
+    with declared(built(8), tmp_path / "enterprise", released) as (connector, view):
+        yield Site(connector=connector, view=view, folder=tmp_path)
 
 
-def answered(connector: Connector) -> DocumentView:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        take_receipts(connector)
-        with connector.database.read() as connection:
-            if found := documents(connection, Filter(type="CEB213", customs_status="released")):
-                return found[0]
-        time.sleep(0.05)
-    raise AssertionError("customs has not answered in time")
+def released(connector: Connector) -> DocumentView | None:
+    with connector.database.read() as connection:
+        return next(iter(documents(connection, Filter(type="CEB213", customs_status="released"))), None)
 
 
 def members_of(path: Path) -> dict[str, bytes]:

@@ -1,0 +1,75 @@
+"""``connector db archive``: move payloads that have been kept long enough into bundles."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connector.cli.confirm import confirm
+from connector.cli.context import JsonOption, current_user, settings_of
+from connector.cli.output import print_lines, print_object, say
+from connector.errors import UsageError
+
+if TYPE_CHECKING:
+    from connector.pipeline.payloads import Amount, Payload, Policy
+
+
+def archive(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it goes into the audit log.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be archived.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    actor: Annotated[str, typer.Option("--actor", metavar="NAME", help="Who asks for it.")] = current_user(),
+    as_json: JsonOption = False,
+) -> None:
+    """Move payloads older than [retention] says from the database into bundles that `audit verifier`'s program checks.
+
+    Only what customs has answered for good, so many days ago. Rows, log and digests stay, and the log verifies as
+    before. Space in a SQLite file is used again, and given back by its VACUUM.
+    """
+    from connector.bootstrap import build_connector, retention_policy
+    from connector.pipeline.archive import archive as archive_all
+    from connector.pipeline.archive import due_now
+
+    settings = settings_of(context)
+    policy, folder = retention_policy(settings)
+    connector = build_connector(settings)
+    amounts = due_now(connector, policy)
+    if dry_run or not any(one.count for one in amounts.values()):
+        if as_json:
+            print_object({"due": {kind.value: asdict(one) for kind, one in amounts.items()}, "archives": []})
+        else:
+            print_lines(_due(policy, amounts))
+        return
+    if not reason.strip():
+        raise UsageError("--reason is empty", effect="nothing was done", remedy="say why, for the audit log")
+    if not yes:
+        confirm(lambda: say("\n".join(_due(policy, amounts))), remedy="add --yes, or --dry-run to look first")
+    removed: Counter[Payload] = Counter()
+    done = []
+    for one in archive_all(connector, policy, folder, reason=reason, actor=actor):
+        removed.update(one.removed)
+        done.append({"file": str(one.file), "digest": one.digest, "kept": one.kept})
+        if not as_json:
+            print_lines([f"{one.digest}  {one.file}"])
+    kept = sum(int(str(one["kept"])) for one in done)
+    if as_json:
+        print_object({"removed": {kind.value: count for kind, count in removed.items()}, "archives": done})
+    else:
+        print_lines([", ".join(f"{count} {_words(kind)}" for kind, count in removed.items()) + " archived"])
+    if kept:
+        say(f"{kept} stay in the database, because no entry of the log holds their SHA-256")
+
+
+def _due(policy: Policy, amounts: Mapping[Payload, Amount]) -> Iterator[str]:
+    yield "to be archived, answered for good so many days ago:"
+    for kind, one in amounts.items():
+        yield f"  {_words(kind):<12}{policy[kind].days:>6} days {one.count:>10,} {one.size / 1e6:>10,.1f} MB"
+
+
+def _words(kind: Payload) -> str:
+    return kind.value.replace("_", " ")

@@ -1,0 +1,140 @@
+"""archive: payloads of what customs has answered long ago leave the database for bundles that an auditor can check.
+
+A bundle holds everything about the returns concerned, and is on the disk before anything goes. Then, in one
+transaction, what stands in it byte for byte and is still due leaves the database, and the log says which file has it.
+Whoever dies in between leaves a bundle too many, and nothing lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from connector.audit import log, queries
+from connector.audit.bundle import Bundle
+from connector.audit.events import Entry, Event
+from connector.deeds import Deed
+from connector.outbox.queries import documents_of_keys
+from connector.pipeline import payloads
+from connector.pipeline.checkpoint import checkpoint_now, require_policy
+from connector.pipeline.evidence import gather, published
+from connector.pipeline.payloads import Amount, Concerned, Due, Key, Payload, Policy
+from connector.pipeline.story import Story
+from connector.pipeline.wiring import Connector
+from connector.storage.database import lock
+from connector.storage.limits import AT_ONCE, portions
+
+_AT_MOST = {
+    Payload.SOURCE_ROWS: AT_ONCE,
+    Payload.DOCUMENTS: AT_ONCE,
+    Payload.MESSAGES: 20,
+    Payload.RESPONSES: 20,
+    Payload.RECEIPTS: 20,
+}
+"""Payloads in one bundle, so that it fits into memory: a message of 100 documents has 700 kB, and brings them all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archived:
+    """One bundle, and what left the database for it."""
+
+    file: Path
+    digest: str
+    """SHA-256 of the file."""
+    removed: Mapping[Payload, int]
+    kept: int
+    """Payloads that stay where they are, because no entry of the log holds their SHA-256."""
+
+
+def due_now(connector: Connector, policy: Policy) -> dict[Payload, Amount]:
+    """How much of each kind in the policy would leave."""
+    with connector.database.read() as connection:
+        now = connector.clock(connection)
+        return {kind: payloads.amount(connection, kind, before=now - policy[kind]) for kind in policy}
+
+
+def archive(connector: Connector, policy: Policy, folder: Path, *, reason: str, actor: str) -> Iterator[Archived]:
+    """Archive everything that is due, one bundle after the other.
+
+    Raises `UsageError` when a bundle cannot be written, and `AuditLogInvalid` for what is not what the log says it
+    was; what was archived before stays so.
+    """
+    checkpoints = require_policy(connector.checkpoints)
+    checkpoint_now(connector)
+    with connector.database.read() as connection:
+        now = connector.clock(connection)
+    before = {kind: now - age for kind, age in policy.items()}
+    after: dict[Payload, Key] = {}
+    for number in range(1, 1_000_000):
+        file = folder / f"archive-{now:%Y%m%dT%H%M%S.%f}-{number:04}.zip"
+        with connector.database.read() as connection:
+            found = _next(connection, before, after)
+            if not found:
+                return
+            concerned = payloads.concerned(connection, found)
+            bundle = gather(connector, connection, checkpoints, _story(connection, concerned), {"archive": file.name})
+        data = bundle.packed()
+        with published(file, data):
+            pass
+        digest = hashlib.sha256(data).hexdigest()
+        inside = _inside(bundle, found)
+        removed = _remove(connector, inside, before, _entry(file, digest, concerned, reason), actor=actor)
+        yield Archived(file=file, digest=digest, removed=removed, kept=len(found) - len(inside))
+        after |= {one.kind: one.key for one in found}
+
+
+def _next(connection: Connection, before: Mapping[Payload, datetime], after: Mapping[Payload, Key]) -> list[Due]:
+    return [
+        one
+        for kind, time in before.items()
+        for one in payloads.due(connection, kind, before=time, after=after.get(kind), at_most=_AT_MOST[kind])
+    ]
+
+
+def _story(connection: Connection, concerned: Concerned) -> Story:
+    story = partial(queries.story, connection)
+    told = [
+        *(story(source_keys=some, business_keys=(), message_ids=()) for some in portions(concerned.source_keys)),
+        *(story(source_keys=(), business_keys=some, message_ids=()) for some in portions(concerned.business_keys)),
+        *(story(source_keys=(), business_keys=(), message_ids=some) for some in portions(concerned.message_ids)),
+    ]
+    entries = {entry.sequence: entry for some in told for entry in some}
+    return Story(
+        source_keys=concerned.source_keys,
+        documents=[one for some in portions(concerned.business_keys) for one in documents_of_keys(connection, some)],
+        waiting=(),
+        entries=[entries[number] for number in sorted(entries)],
+    )
+
+
+def _inside(bundle: Bundle, found: Sequence[Due]) -> list[Due]:
+    """Those that the bundle holds, every byte, and that an entry of the log vouches for."""
+    vouched = {hashlib.sha256(bundle.files[path]).digest() for path in bundle.bound}
+    return [one for one in found if all(hashlib.sha256(part).digest() in vouched for part in one.content)]
+
+
+def _entry(file: Path, digest: str, concerned: Concerned, reason: str) -> Entry:
+    detail = {"file": file.name, "digest": digest, "reason": reason}
+    return Entry(event=Event.ARCHIVED, detail=detail | {"business_keys": list(concerned.business_keys)})
+
+
+def _remove(
+    connector: Connector, inside: Sequence[Due], before: Mapping[Payload, datetime], entry: Entry, *, actor: str
+) -> dict[Payload, int]:
+    removed: Counter[Payload] = Counter()
+    with connector.database.write(Deed.ARCHIVE) as transaction:
+        lock(transaction, "prepare")  # no revision is made, and no receipt taken, while it is looked at
+        now = connector.clock(transaction)
+        for kind, time in before.items():
+            if keys := [one.key for one in inside if one.kind is kind]:
+                removed[kind] = payloads.remove(transaction, kind, keys, before=time)
+        said = {**entry.detail, "payloads": {kind.value: count for kind, count in removed.items()}}
+        log.append(transaction, [Entry(event=entry.event, detail=said)], actor=actor, time=now)
+    return dict(removed)
