@@ -11,15 +11,27 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
-from connector.audit.bodies import KEY_COLUMNS, code_of, digest_of_name, encode, state_of
+from connector.audit.bodies import KEY_COLUMNS, code_of, digest_of_name, encode, state_of, time_text
 from connector.audit.events import Entry
-from connector.audit.nodes import frontier, lock_log
+from connector.audit.nodes import PEAKS, frontier_of, lock_log
 from connector.audit.tree import leaf_hash
 from connector.storage.audit import ACTORS, AUDIT_ENTRIES
+from connector.storage.bulk import insert_all
 
 _SALT_BYTES = 32
+_HASHES = select(AUDIT_ENTRIES.c.hashes).where(AUDIT_ENTRIES.c.sequence == PEAKS.c.sequence).scalar_subquery()
+_LAST = (
+    select(PEAKS.c.sequence, _HASHES.label("hashes"), ACTORS.c.id, ACTORS.c.digest)
+    .select_from(PEAKS.outerjoin(ACTORS, ACTORS.c.name == bindparam("name")))
+    .where(PEAKS.c.sequence.is_not(None))
+    .order_by(PEAKS.c.sequence)
+)
+"""All that it takes to go on, in one statement: the log is locked meanwhile.
+
+Hashes are looked up one by one: a join of a table that was empty when PostgreSQL planned it reads all of it ever after.
+"""
 
 
 def append(transaction: Connection, entries: Sequence[Entry], *, actor: str, time: datetime) -> None:
@@ -27,11 +39,13 @@ def append(transaction: Connection, entries: Sequence[Entry], *, actor: str, tim
     if not entries:
         return
     lock_log(transaction)
-    actor_id, digest = _actor(transaction, actor)
-    tree = frontier(transaction)
+    peaks = transaction.execute(_LAST, {"name": actor}).all()
+    tree = frontier_of(peaks)
+    actor_id, digest = (peaks[0].id, peaks[0].digest) if peaks and peaks[0].id else _actor(transaction, actor)
+    written = time_text(time)
     rows = []
     for number, entry in enumerate(entries, start=tree.size + 1):
-        body = encode(entry, sequence=number, time=time, actor=digest)
+        body = encode(entry, sequence=number, time=written, actor=digest)
         rows.append(
             {
                 "sequence": number,
@@ -45,7 +59,7 @@ def append(transaction: Connection, entries: Sequence[Entry], *, actor: str, tim
                 **{name: getattr(entry, name) for name in KEY_COLUMNS},
             }
         )
-    transaction.execute(insert(AUDIT_ENTRIES), rows)
+    insert_all(transaction, AUDIT_ENTRIES, rows)
 
 
 def forget(transaction: Connection, name: str) -> str | None:

@@ -11,8 +11,9 @@ Therefore the hash of any complete subtree stands in the row of its last entry, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import CTE, Connection, func, select
 
 from connector.audit.tree import (
     HASH_BYTES,
@@ -32,10 +33,24 @@ def lock_log(transaction: Connection) -> None:
     lock(transaction, "audit")
 
 
-def frontier(connection: Connection) -> Frontier:
-    """All that it takes to add to the tree as it is now."""
-    tree = StoredTree(connection)
-    return tree.frontier(tree.size)
+def _peaks() -> CTE:
+    """Numbers of the entries that complete the subtrees which the whole tree consists of.
+
+    The last is that of the last entry, and each before it the one after with its lowest bit cleared: 13, 12, 8.
+    """
+    last = select(func.max(AUDIT_ENTRIES.c.sequence).label("sequence")).cte("peak", recursive=True)
+    before = last.c.sequence.bitwise_and(last.c.sequence - 1)
+    return last.union_all(select(before).where(before > 0))
+
+
+PEAKS = _peaks()
+
+
+def frontier_of(peaks: Sequence[Any]) -> Frontier:
+    """All that it takes to add to the tree as it is now; peaks: rows of the entries in `PEAKS`, in order."""
+    if not peaks:
+        return Frontier()
+    return Frontier(size=peaks[-1].sequence, hashes=[row.hashes[-HASH_BYTES:] for row in peaks])
 
 
 class StoredTree:

@@ -21,7 +21,7 @@ from connector.storage.columns import UtcTime
 
 _RARE = ("source_key", "business_key", "message_id", "waybill", "export_list")
 """Columns of which one value names few entries."""
-_COMMON = ("event", "code", "state")
+_COMMON = ("event", "document_type", "code", "state")
 """Columns of which one value may name a third of all entries."""
 
 
@@ -125,8 +125,6 @@ def _conditions(connection: Connection, wanted: EntryFilter) -> Iterator[ColumnE
     if wanted.actor is not None:
         number = select(ACTORS.c.id).where(or_(ACTORS.c.name == wanted.actor, ACTORS.c.digest == wanted.actor))
         yield (table.actor_id + 0 if is_rare else table.actor_id) == number.scalar_subquery()
-    if wanted.document_type is not None:
-        yield table.document_type == wanted.document_type
     if wanted.since is not None:
         yield table.time >= wanted.since
     if wanted.until is not None:

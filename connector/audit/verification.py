@@ -30,7 +30,7 @@ from connector.audit.stored import (
 from connector.audit.tree import Frontier, leaf_hash
 from connector.storage.audit import AUDIT_ENTRIES
 
-_AT_ONCE = 2000
+_AT_ONCE = 500
 _MORE_THAN_A_KEY = 1 << 63
 
 

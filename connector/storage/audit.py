@@ -41,7 +41,7 @@ class AuditEntryRow(SQLModel, table=True):
         Index("ix_audit_entry_event", "event", "time", "sequence"),
         Index("ix_audit_entry_actor", "actor_id", "time", "sequence"),
         *map(_index_of, ("source_key", "business_key", "message_id", "waybill", "export_list")),
-        *(_index_of(name, "time", "sequence") for name in ("code", "state")),
+        *(_index_of(name, "time", "sequence") for name in ("document_type", "code", "state")),
     )
 
     sequence: int = Field(sa_column=Column(BIG_KEY, primary_key=True, autoincrement=False))

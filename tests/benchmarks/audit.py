@@ -30,14 +30,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, Table, create_engine, insert, text
+from sqlalchemy import BigInteger, Column, Connection, LargeBinary, MetaData, Table, create_engine, insert, text
 
 from connector.audit import log, queries
-from connector.audit.bodies import encode
+from connector.audit.bodies import encode, time_text
 from connector.audit.events import Entry, Event
+from connector.audit.findings import Findings
 from connector.audit.nodes import StoredTree
 from connector.audit.queries import EntryFilter, Position
-from connector.audit.tree import leaf_hash, verify_inclusion
+from connector.audit.tree import Frontier, leaf_hash, verify_inclusion
+from connector.audit.verification import rebuild, verify_entries
 from connector.deeds import Deed
 from connector.storage import schema
 from connector.storage.database import Database
@@ -155,7 +157,7 @@ def _append(database: Database, _writer: int, entries: Sequence[Entry]) -> None:
 
 
 def _insert(database: Database, writer: int, entries: Sequence[Entry]) -> None:
-    now, digest = datetime.now(UTC), "0" * 64
+    now, digest = time_text(datetime.now(UTC)), "0" * 64
     bodies = [encode(one, sequence=1_000_000 + at, time=now, actor=digest) for at, one in enumerate(entries)]
     first = time.monotonic_ns() * len(WRITERS) * 4 + writer * GROUP
     rows = [{"sequence": first + at, "body": body} for at, body in enumerate(bodies)]
@@ -218,6 +220,10 @@ def measure_long(kind: str, new: Callable[[], Any], entries: int) -> Figures:
                 name: milliseconds(partial(queries.entries, connection, wanted, at_most=PAGE))
                 for name, wanted in pages(entries).items()
             }
+            figures["verifying"] = {
+                "tree": seconds(lambda: rebuild(connection, Frontier())),
+                "tree and columns": seconds(partial(verified, connection, tree.size, root)),
+            }
         return figures | {"peak_at_a_tenth": tenth, "peak": peak_memory()}
 
 
@@ -247,6 +253,20 @@ def pages(entries: int) -> dict[str, EntryFilter]:
         "state": replace(nothing, state="released"),
         "state, of none": replace(nothing, state="parked"),
     }
+
+
+def verified(connection: Connection, size: int, root: bytes) -> None:
+    """The whole log against one checkpoint, as `connector audit verify` does it."""
+    findings = Findings()
+    verify_entries(connection, {size: {root}}, findings)
+    assert not findings.count
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes, once."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
 
 
 def milliseconds(work: Callable[[], object]) -> dict[str, float]:
@@ -279,6 +299,7 @@ def show(measured: Figures) -> Iterator[str]:
         yield ""
         yield f"{one['database']}: {one['entries']:,} entries, appended in {one['seconds']:.0f} s"
         yield f"peak memory in MB: {one['peak_at_a_tenth'] / 1e6:.0f} at a tenth, {one['peak'] / 1e6:.0f} at the end"
+        yield ", ".join(f"verifying {what}: {took:.1f} s" for what, took in one["verifying"].items())
         yield f"{'milliseconds':28}{'median':>9}{'longest':>9}"
         asked = {"root": one["root"], f"proof, {one['proof_bytes']} bytes": one["proof"], **one["pages"]}
         for name, took in asked.items():
