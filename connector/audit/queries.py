@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, cast, func, literal, or_, select, tuple_
 from sqlalchemy.types import Text
 
-from connector.audit.events import Recorded
+from connector.audit.events import Event, Recorded
 from connector.storage.audit import ACTORS, AUDIT_ENTRIES
 from connector.storage.columns import UtcTime
 
@@ -67,6 +67,13 @@ def entries(connection: Connection, wanted: EntryFilter, *, at_most: int | None 
 def entry(connection: Connection, sequence: int) -> Recorded | None:
     """One entry by its number."""
     row = connection.execute(_joined().where(AUDIT_ENTRIES.c.sequence == sequence)).one_or_none()
+    return _recorded(row) if row else None
+
+
+def last_of(connection: Connection, event: Event) -> Recorded | None:
+    """The last entry of an event by number, whatever the clock was set to meanwhile."""
+    last = select(func.max(AUDIT_ENTRIES.c.sequence)).where(AUDIT_ENTRIES.c.event == event.value).scalar_subquery()
+    row = connection.execute(_joined().where(AUDIT_ENTRIES.c.sequence == last)).one_or_none()
     return _recorded(row) if row else None
 
 

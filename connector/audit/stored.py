@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, func, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, select, type_coerce
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.types import NullType
 
 from connector.audit.bodies import KEY_COLUMNS, code_of, digest_of_name, state_of, write
@@ -29,14 +32,44 @@ def rows(connection: Connection) -> Iterator[StoredRow]:
     """Every entry in order: sequence, body, hashes, time, event, actor_id, code, state, and the keys."""
     first, others = raw(AUDIT_ENTRIES, "sequence", "body", "hashes"), raw(AUDIT_ENTRIES, *_OTHERS)
     query = select(*first, _time_text(connection).label("time"), *others).order_by(AUDIT_ENTRIES.c.sequence)
+    last = None
+    try:
+        for row in _in_parts(connection, query):
+            last = row[0]
+            yield row
+    except OperationalError as error:
+        if "decode" not in str(error.orig):
+            raise
+    else:
+        return
+    with _any_text(connection):
+        yield from _in_parts(connection, query if last is None else query.where(AUDIT_ENTRIES.c.sequence > last))
+
+
+def _in_parts(connection: Connection, query: Select[Any]) -> Iterator[StoredRow]:
     for some in connection.execute(query.execution_options(yield_per=_AT_ONCE)).partitions():
         yield from some
 
 
-def checkpoint_rows(connection: Connection) -> Iterator[StoredRow]:
+@contextmanager
+def _any_text(connection: Connection) -> Iterator[None]:
+    """Read text that is no UTF-8 too, which an owner of a SQLite file can store; it takes longer."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    before, driver.text_factory = driver.text_factory, partial(str, encoding="utf-8", errors="surrogateescape")
+    try:
+        yield
+    finally:
+        driver.text_factory = before
+
+
+def checkpoint_rows(connection: Connection) -> list[StoredRow]:
     """Every checkpoint of the database in order: size, root and note."""
     query = select(*raw(AUDIT_CHECKPOINTS, "size", "root", "note")).order_by(AUDIT_CHECKPOINTS.c.size)
-    yield from connection.execute(query)
+    with _any_text(connection):
+        return list(connection.execute(query))
 
 
 def body_of(connection: Connection, sequence: int) -> bytes | None:
@@ -51,7 +84,9 @@ def digests_of_actors(connection: Connection, findings: Findings) -> dict[int, s
     first = select(func.min(AUDIT_ENTRIES.c.sequence)).where(AUDIT_ENTRIES.c.actor_id == ACTORS.c.id).scalar_subquery()
     digests = {}
     columns = raw(ACTORS, "id", "digest", "salt", "name")
-    for actor in connection.execute(select(*columns, first.label("first")).order_by("first", ACTORS.c.id)):
+    with _any_text(connection):
+        actors = connection.execute(select(*columns, first.label("first")).order_by("first", ACTORS.c.id)).all()
+    for actor in actors:
         digests[actor.id] = actor.digest
         if fault := _fault_of_actor(actor):
             findings.add(Fault.ACTOR_ALTERED, f"actor {actor.id}: {fault}", entry=actor.first)
@@ -119,11 +154,18 @@ def _fault_of_actor(actor: StoredRow) -> str:
         return "no entry names it"
     if (actor.salt is None) != (actor.name is None):
         return "its name or its salt was taken away, but not both as when a name is erased"
-    if actor.name is not None and not (
-        type(actor.salt) is bytes and type(actor.name) is str and digest_of_name(actor.salt, actor.name) == actor.digest
-    ):
+    if actor.name is not None and not _is_name_behind(actor):
         return "its name is not the one that its digest was made of"
     return ""
+
+
+def _is_name_behind(actor: StoredRow) -> bool:
+    if type(actor.salt) is not bytes or type(actor.name) is not str:
+        return False
+    try:
+        return digest_of_name(actor.salt, actor.name) == str(actor.digest)
+    except UnicodeEncodeError:  # no name is written like that
+        return False
 
 
 def raw(table: Table, *names: str) -> list[ColumnElement[Any]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from connector.cli.confirm import confirm
-from connector.cli.context import JsonOption, current_user, settings_of
+from connector.cli.context import USER, ActorOption, JsonOption, settings_of
 from connector.cli.output import print_lines, print_object, say
 from connector.errors import UsageError
 
@@ -23,7 +23,7 @@ def archive(
     reason: Annotated[str, typer.Option("--reason", help="Why; it goes into the audit log.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be archived.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
-    actor: Annotated[str, typer.Option("--actor", metavar="NAME", help="Who asks for it.")] = current_user(),
+    actor: ActorOption = USER,
     as_json: JsonOption = False,
 ) -> None:
     """Move payloads older than [retention] says from the database into bundles that `audit verifier`'s program checks.

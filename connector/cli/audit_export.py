@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connector.cli.context import JsonOption, current_user, parse_time, settings_of
+from connector.cli.context import USER, ActorOption, JsonOption, parse_time, settings_of
 from connector.cli.output import print_lines, print_object
 from connector.errors import UsageError
 
@@ -36,7 +36,7 @@ def export(
     until: Annotated[
         datetime | None, typer.Option("--to", parser=parse_time, metavar="TIME", help="Before this time.")
     ] = None,
-    actor: Annotated[str, typer.Option("--actor", metavar="NAME", help="Who asks for it.")] = current_user(),
+    actor: ActorOption = USER,
     as_json: JsonOption = False,
 ) -> None:
     """Write everything about one return, or of a time, into one zip with proofs; `audit verifier` gives its checker."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from connector.cli.confirm import confirm
-from connector.cli.context import JsonOption, current_user, settings_of
+from connector.cli.context import USER, ActorOption, JsonOption, settings_of
 from connector.cli.output import print_lines, print_object, say
 from connector.errors import UsageError
 
@@ -17,7 +17,7 @@ def forget(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As `audit list` shows the actor.")],
     reason: Annotated[str, typer.Option("--reason", help="Why, without the name; it goes into the audit log.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
-    actor: Annotated[str, typer.Option("--actor", metavar="NAME", help="Who asks for it.")] = current_user(),
+    actor: ActorOption = USER,
     as_json: JsonOption = False,
 ) -> None:
     """Erase who is behind an actor's entries, for ever; the entries stay, and the log still verifies."""

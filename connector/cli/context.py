@@ -42,12 +42,15 @@ def settings_of(context: typer.Context) -> Settings:
     return given.settings()
 
 
-def current_user() -> str:
-    """Who is at the keyboard, for the audit log."""
+def _current_user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):
         return "unknown"
+
+
+USER = _current_user()
+"""Who is at the keyboard, for the audit log."""
 
 
 def parse_time(text: str) -> datetime:
@@ -96,6 +99,13 @@ def parse_suite(text: str) -> str:
     return _one_of(SUITES, text)
 
 
+def parse_name(text: str) -> str:
+    """Whoever asks for something."""
+    if not text.strip():
+        raise typer.BadParameter("name somebody")
+    return text
+
+
 def parse_event(text: str) -> str:
     """An event of the audit log, as the command line names it."""
     from connector.audit.events import Event
@@ -115,6 +125,9 @@ def _one_of(known: Iterable[str], text: str) -> str:
     return text
 
 
+ActorOption = Annotated[
+    str, typer.Option("--actor", parser=parse_name, metavar="NAME", help="Who asks for it; whose name the log has.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="Write to a file that does not exist yet.")

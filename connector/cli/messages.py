@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from connector.cli.context import (
+    USER,
+    ActorOption,
     ExportListOption,
     JsonOption,
     KeyOption,
@@ -19,7 +21,6 @@ from connector.cli.context import (
     TypeOption,
     UntilOption,
     WaybillOption,
-    current_user,
     parse_verdict,
     settings_of,
 )
@@ -120,7 +121,7 @@ def settle(
         str, typer.Option("--as", parser=parse_verdict, metavar="VERDICT", help="delivered, not_received or closed.")
     ],
     reason: Annotated[str, typer.Option("--reason", help="How you know; it goes into the audit log.")],
-    actor: Annotated[str, typer.Option("--actor", metavar="NAME", help="Who says so.")] = current_user(),
+    actor: ActorOption = USER,
     as_json: JsonOption = False,
 ) -> None:
     """Say what became of a message in doubt, parked or in conflict, when customs told you by another way.

@@ -8,6 +8,8 @@ import typer
 
 from connector.cli.confirm import confirm
 from connector.cli.context import (
+    USER,
+    ActorOption,
     ExportListOption,
     JsonOption,
     KeyOption,
@@ -17,7 +19,6 @@ from connector.cli.context import (
     TypeOption,
     UntilOption,
     WaybillOption,
-    current_user,
     settings_of,
 )
 from connector.cli.output import print_json, print_table, say
@@ -49,7 +50,7 @@ def resend(
     split: Annotated[bool, typer.Option("--split", help="Each document of a message alone.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
-    actor: Annotated[str, typer.Option("--actor", metavar="NAME", help="Who asks for it.")] = current_user(),
+    actor: ActorOption = USER,
     as_json: JsonOption = False,
 ) -> None:
     """Have messages or documents sent again; the daemon, or run --once, sends them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from connector.audit import log
 from connector.audit.events import Entry, Event
-from connector.audit.queries import EntryFilter, entries
+from connector.audit.queries import last_of
 from connector.deeds import Deed
 from connector.errors import SigningError
 from connector.pipeline.wiring import ACTOR, Connector
@@ -18,8 +18,8 @@ def activate(connector: Connector) -> bool:
     """Tell of the configuration that is in use from now on; False when the log says so already."""
     now_in_use = _in_use(connector)
     with connector.database.read() as connection:
-        last = entries(connection, EntryFilter(event=Event.ACTIVATED), at_most=1)
-    if last and last[0].detail == now_in_use:
+        last = last_of(connection, Event.ACTIVATED)
+    if last and last.detail == now_in_use:
         return False
     with connector.database.write(Deed.ACTIVATE) as transaction:
         entry = Entry(event=Event.ACTIVATED, detail=now_in_use)

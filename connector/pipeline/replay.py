@@ -17,7 +17,7 @@ from connector.audit import checkpoints
 from connector.audit.checkpoints import Issued
 from connector.audit.events import Event
 from connector.audit.queries import EntryFilter, entries
-from connector.errors import SignatureInvalid, SourceChanged, SourceUnreachable, UnreadableMessage
+from connector.errors import SignatureInvalid, UnreadableMessage
 from connector.mapping.engine import DocumentMapping
 from connector.mapping.outcomes import Mapped, Unmappable
 from connector.messages.builder import Transfer, build_message
@@ -121,7 +121,10 @@ class _Kept:
 
 
 def replay(database: Database, collections: Sequence[Collection], transfer: Transfer, message: MessageView) -> Replayed:
-    """Build a message once more and compare. Nothing is written. Raises `PayloadArchived`."""
+    """Build a message once more and compare. Nothing is written.
+
+    Raises `PayloadArchived`, and `SourceUnreachable` or `SourceChanged` where a row cannot be looked up again.
+    """
     with database.read() as connection:
         kept = _read(connection, message)
     kind = message_type(message.type)
@@ -211,10 +214,7 @@ def _map(collection: Collection | None, mapping: DocumentMapping | None, part: _
     """The content, or why there is none."""
     if collection is None or mapping is None:
         return None, f"no mapping makes a {part.document.type} of {part.row.record.key}"
-    try:
-        lookups = collection.source.look_up(mapping.lookups, [part.row.record])
-    except (SourceUnreachable, SourceChanged) as error:
-        return None, error.cause
+    lookups = collection.source.look_up(mapping.lookups, [part.row.record])
     match mapping.apply(part.row.record, lookups):
         case Mapped(content=content):
             return content, ""

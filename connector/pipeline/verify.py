@@ -70,7 +70,7 @@ def verify(
 ) -> Report:
     """Verify through a connection; kept: the notes of each sink."""
     notes = _Notes(trusted=trusted)
-    unverifiable = 0 if trusted else sum(1 for _ in checkpoint_rows(connection))
+    unverifiable = 0 if trusted else len(checkpoint_rows(connection))
     inside = list(notes.of_database(connection)) if trusted else []
     not_outside_yet = 0
     for place, found in kept.items() if trusted else ():

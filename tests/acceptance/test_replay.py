@@ -35,6 +35,11 @@ def test_mapping_that_changed_is_named_and_the_old_one_can_be_given(
     connector(sample, "documents", "replay", "RK10000001", "--mappings", str(tmp_path / "then"))
 
 
+def test_archive_that_cannot_be_asked_is_no_difference(sample: Path, connector: Run) -> None:
+    (sample / "archive.db").rename(sample / "away.db")
+    assert "error: " in connector(sample, "documents", "replay", "RK10000001", code=5).stderr
+
+
 def mappings_of(folder: Path) -> Path:
     """The mapping folder of a configuration."""
     (line,) = [one for one in (folder / "connector.toml").read_text("utf-8").splitlines() if one.startswith("mappings")]

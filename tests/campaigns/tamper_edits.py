@@ -9,7 +9,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection, LargeBinary, Text, cast, delete, insert, literal
 
 from connector.audit.bodies import KEY_COLUMNS
 from connector.audit.findings import Fault
@@ -30,6 +30,9 @@ class Expected:
     """The checkpoint file, where that was edited too."""
     outside: tuple[str, ...] = ()
 
+
+_NO_TEXT = 0.25
+"""How many of the columns altered in SQLite become text that is no UTF-8."""
 
 Edit = Callable[[Connection, Log, Random], Expected]
 
@@ -86,6 +89,8 @@ def alter_column(transaction: Connection, log: Log, random: Random) -> Expected:
     value = (
         row["time"] + moved if name == "time" else random.choice(("forged", row[name] + "\x01", row[name][1:] + "x"))
     )
+    if transaction.dialect.name == "sqlite" and random.random() < _NO_TEXT:
+        value = cast(literal(random.choice((b"\xff", b"forged \xed\xb3\xbf")), LargeBinary), Text)
     write(transaction, row["sequence"], **{name: value})
     return Expected(fault=Fault.ALTERED_COLUMN, entry=row["sequence"])
 

@@ -228,6 +228,29 @@ def test_columns_of_another_type_are_found(database: Database, signer: NoteSigne
     ]
 
 
+def test_text_that_is_no_unicode_is_found(database: Database, signer: NoteSigner, sink: CheckpointFile) -> None:
+    if database.is_postgresql:
+        pytest.skip("PostgreSQL keeps text Unicode")
+    write(database, 5)
+    write(database, 600)  # more than is read at once
+    as_owner(
+        database,
+        text("UPDATE audit_entry SET event = CAST(x'ff' AS TEXT) WHERE sequence IN (3, 550)"),
+        text("UPDATE audit_entry SET body = CAST(x'ff' AS TEXT) WHERE sequence = 500"),
+        text("UPDATE actor SET name = CAST(x'ff' AS TEXT)"),
+        text(
+            "INSERT INTO audit_checkpoint (size, root, note, signed_at) VALUES (5, x'', CAST(x'ff' AS TEXT), 'never')"
+        ),
+    )
+    assert found(verified(database, signer, sink)) == [
+        (Fault.ACTOR_ALTERED, 1),
+        (Fault.ALTERED_COLUMN, 3),
+        (Fault.HASH_MISMATCH, 500),
+        (Fault.ALTERED_COLUMN, 550),
+        (Fault.CHECKPOINT_FORGED, None),
+    ]
+
+
 def test_checkpoint_without_the_form_of_one_is_forged_although_its_signature_verifies(
     signed: Database, signer: NoteSigner, sink: CheckpointFile
 ) -> None:

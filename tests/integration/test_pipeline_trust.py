@@ -216,6 +216,14 @@ def test_what_is_in_use_is_told_when_it_changes_and_only_then(connector: Connect
     assert key["key_id"] == connector.keys.keys[0].key.certificate.key_id
 
 
+def test_change_is_told_although_the_clock_was_set_back(connector: Connector) -> None:
+    assert activate(connector)
+    other = replace(connector, open_envelope=opener(is_required=False))
+    assert activate(replace(other, clock=lambda _: datetime.now(UTC) - timedelta(seconds=2)))
+    assert not activate(other)
+    assert activate(connector)
+
+
 def test_log_tells_which_key_signs_when_another_takes_over_and_when_none_is_left(connector: Connector) -> None:
     key = connector.keys.keys[0].key
     takes_over = datetime.now(UTC) + DAY
