@@ -38,6 +38,9 @@ from connector.pipeline.wiring import CheckpointPolicy, Connector
 from connector.receipts.queries import receipts_of
 from connector.signing.notes import open_note
 
+_AT_MOST = 50_000
+"""Entries of a time in one bundle, which is made in memory: about 12 kB for each, with its files."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
@@ -78,8 +81,18 @@ class PeriodScope:
         return {"from": rfc3339(self.since), "to": rfc3339(self.until)}
 
     def read(self, connection: Connection) -> Story:
-        """What there is; of the documents, every revision of those that an entry of that time names."""
-        logged = queries.entries(connection, EntryFilter(since=self.since, until=self.until))
+        """What there is; of the documents, every revision of those that an entry of that time names.
+
+        Raises `UsageError` for more than one bundle may hold.
+        """
+        wanted = EntryFilter(since=self.since, until=self.until)
+        logged = queries.entries(connection, wanted, at_most=_AT_MOST + 1)
+        if len(logged) > _AT_MOST:
+            raise UsageError(
+                f"more than {_AT_MOST:,} entries were logged in that time",
+                effect="nothing was written",
+                remedy="export it in shorter times, each into a file of its own",
+            )
         keys = sorted({one.business_key for one in logged if one.business_key})
         return Story(
             source_keys=(),

@@ -8,7 +8,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,12 @@ def test_everything_of_a_time_is_handed_out(site: Site, check_evidence: CheckEvi
     assert json.loads(early["manifest.json"])["entries"] == expected
     with pytest.raises(UsageError, match="nothing is known about from"):
         site.export("none.zip", PeriodScope(since=last, until=last))
+
+
+def test_more_than_fits_into_a_bundle_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connector.pipeline.evidence._AT_MOST", 5)
+    with pytest.raises(UsageError, match="more than 5 entries"):
+        site.export(scope=PeriodScope(since=datetime.min.replace(tzinfo=UTC), until=datetime.max.replace(tzinfo=UTC)))
 
 
 def test_page_of_a_time_tells_of_documents_that_were_made_before_it(site: Site) -> None:
