@@ -20,9 +20,9 @@ from connector.storage import schema
 from connector.storage.database import Database, now_by_database
 
 if TYPE_CHECKING:
+    from connector.evidence.payloads import Policy
     from connector.mapping.engine import DocumentMapping
     from connector.messages.builder import Transfer
-    from connector.pipeline.payloads import Policy
     from connector.pipeline.wiring import CheckpointPolicy, Collection, Connector
     from connector.signing.interface import SigningKey
     from connector.sources.database import SourceDatabase
@@ -144,7 +144,7 @@ def checkpoint_policy(settings: Settings) -> CheckpointPolicy | None:
 def retention_policy(settings: Settings) -> tuple[Policy, Path]:
     """How long payloads stay, and where archives go. Raises `ConfigurationError` where nothing says."""
     from connector.errors import ConfigurationError
-    from connector.pipeline.payloads import Payload
+    from connector.evidence.payloads import Payload
 
     retention = settings.retention
     ages = {kind: getattr(retention, kind.value) for kind in Payload} if retention else {}

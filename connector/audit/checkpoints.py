@@ -95,7 +95,7 @@ class Uncovered:
 
 
 def uncovered(connection: Connection) -> Uncovered:
-    """What no checkpoint covers yet. The last one is believed; `connector.pipeline.verify` does not."""
+    """What no checkpoint covers yet. The last one is believed; `connector.evidence.verify` does not."""
     covered = connection.execute(select(func.max(AUDIT_CHECKPOINTS.c.size))).scalar() or 0
     size = connection.execute(select(func.max(AUDIT_ENTRIES.c.sequence))).scalar() or 0
     first = select(AUDIT_ENTRIES.c.time).where(AUDIT_ENTRIES.c.sequence == covered + 1)

@@ -15,7 +15,7 @@ from connector.cli.output import print_lines, print_object, say
 from connector.errors import UsageError
 
 if TYPE_CHECKING:
-    from connector.pipeline.payloads import Amount, Payload, Policy
+    from connector.evidence.payloads import Amount, Payload, Policy
 
 
 def archive(
@@ -32,8 +32,8 @@ def archive(
     before. Space in a SQLite file is used again, and given back by its VACUUM.
     """
     from connector.bootstrap import build_connector, retention_policy
-    from connector.pipeline.archive import archive as archive_all
-    from connector.pipeline.archive import due_now
+    from connector.evidence.archive import archive as archive_all
+    from connector.evidence.archive import due_now
 
     settings = settings_of(context)
     policy, folder = retention_policy(settings)

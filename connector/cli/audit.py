@@ -80,8 +80,8 @@ def prove(
 ) -> None:
     """Write the proof that an entry is in the log; `audit verifier` gives the program that checks it."""
     from connector.bootstrap import checkpoint_policy, open_database
+    from connector.evidence.prove import prove as proof_of
     from connector.pipeline.checkpoint import require_policy
-    from connector.pipeline.prove import prove as proof_of
 
     settings = settings_of(context)
     policy = require_policy(checkpoint_policy(settings))

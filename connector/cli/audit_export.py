@@ -14,7 +14,7 @@ from connector.cli.output import print_lines, print_object
 from connector.errors import UsageError
 
 if TYPE_CHECKING:
-    from connector.pipeline.evidence import DocumentScope, PeriodScope
+    from connector.evidence.export import DocumentScope, PeriodScope
 
 
 def export(
@@ -41,7 +41,7 @@ def export(
 ) -> None:
     """Write everything about one return, or of a time, into one zip with proofs; `audit verifier` gives its checker."""
     from connector.bootstrap import build_connector
-    from connector.pipeline.evidence import export as export_scope
+    from connector.evidence.export import export as export_scope
 
     if not reason.strip():
         raise UsageError("--reason is empty", effect="nothing was done", remedy="say why, for the audit log")
@@ -54,7 +54,7 @@ def export(
 
 
 def _scope(document: str | None, since: datetime | None, until: datetime | None) -> DocumentScope | PeriodScope:
-    from connector.pipeline.evidence import DocumentScope, PeriodScope
+    from connector.evidence.export import DocumentScope, PeriodScope
 
     if document is not None and since is None and until is None:
         return DocumentScope(name=document)

@@ -22,7 +22,7 @@ def forget(
 ) -> None:
     """Erase who is behind an actor's entries, for ever; the entries stay, and the log still verifies."""
     from connector.bootstrap import open_database
-    from connector.pipeline.forget import forget as erase
+    from connector.evidence.forget import forget as erase
 
     if not reason.strip():
         raise UsageError("--reason is empty", effect="nothing was done", remedy="say why, for the audit log")

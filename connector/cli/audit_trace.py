@@ -29,7 +29,7 @@ def trace(
 ) -> None:
     """Tell everything that happened to one return, from its source record to the last status, in order."""
     from connector.bootstrap import open_database
-    from connector.pipeline.story import tell
+    from connector.evidence.story import tell
 
     with open_database(settings_of(context)).read() as connection:
         returns = tell(connection, key).source_keys

@@ -15,7 +15,7 @@ from connector.errors import AuditLogInvalid, UsageError
 
 if TYPE_CHECKING:
     from connector.config import Settings
-    from connector.pipeline.verify import Report
+    from connector.evidence.verify import Report
     from connector.signing.notes import NoteVerifier
 
 
@@ -46,7 +46,7 @@ def verify(
     """
     from connector.audit.sinks import CheckpointFile
     from connector.bootstrap import open_database
-    from connector.pipeline.verify import CANNOT_SHOW, verify_log
+    from connector.evidence.verify import CANNOT_SHOW, verify_log
 
     settings = settings_of(context)
     trusted = _trusted(settings, key)

@@ -176,7 +176,7 @@ def show(
 ) -> None:
     """Tell the whole story of one return: collected, mapped, signed, each attempt, each receipt."""
     from connector.bootstrap import open_database
-    from connector.pipeline.story import tell
+    from connector.evidence.story import tell
 
     with open_database(settings_of(context)).read() as connection:
         told = tell(connection, name)

@@ -13,7 +13,7 @@ from connector.cli.output import print_json, print_lines, shown
 from connector.errors import UsageError
 
 if TYPE_CHECKING:
-    from connector.pipeline.replay import Input, Replayed
+    from connector.evidence.replay import Input, Replayed
 
 _NOT_IDENTICAL = 3
 
@@ -43,8 +43,8 @@ def replay(
     Lookups are read again from the enterprise's databases. Nothing is written, sent or signed.
     """
     from connector.bootstrap import build_collections, open_database, transfer_of
+    from connector.evidence.replay import replay as build_again
     from connector.outbox.queries import find_documents, message
-    from connector.pipeline.replay import replay as build_again
 
     settings = settings_of(context)
     if mappings is not None:

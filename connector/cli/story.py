@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from connector.cli.output import detail_line, print_table
 
 if TYPE_CHECKING:
-    from connector.pipeline.story import Story
+    from connector.evidence.story import Story
 
 
 def print_story(title: str, story: Story) -> None:

@@ -28,14 +28,14 @@ from connector.config import Settings, load
 from connector.daemon import Stop
 from connector.daemon import run as run_daemon
 from connector.deeds import Deed, Moment, Watch, unwatched
+from connector.evidence.archive import archive
+from connector.evidence.export import DocumentScope, export
+from connector.evidence.forget import forget
+from connector.evidence.payloads import Payload
 from connector.messages.deliveries import MessageId
 from connector.outbox import queries
 from connector.outbox.queries import Filter
-from connector.pipeline.archive import archive
-from connector.pipeline.evidence import DocumentScope, export
-from connector.pipeline.forget import forget
 from connector.pipeline.leasing import end_all
-from connector.pipeline.payloads import Payload
 from connector.pipeline.resend import carry_out, plan_documents, plan_messages
 from connector.pipeline.settle import Verdict, settle
 from connector.pipeline.wiring import Connector

@@ -8,7 +8,7 @@ from random import Random
 
 from connector.audit.findings import Fault
 from connector.deeds import Deed
-from connector.pipeline.verify import Report, verify
+from connector.evidence.verify import Report, verify
 from connector.storage.database import Database
 from tests.campaigns import listing
 from tests.campaigns.campaign import Campaign, Outcome, Plant, Trial
@@ -97,7 +97,7 @@ CAMPAIGN = Campaign(
         # The text of a checkpoint is believed, whoever signed it.
         Plant(
             name="signature-not-verified",
-            file="pipeline/verify.py",
+            file="evidence/verify.py",
             old="checkpoint = Checkpoint.parse(verifier.open(note))",
             new='checkpoint = Checkpoint.parse(note.rpartition("\\n\\n")[0] + "\\n")',
         ),

@@ -16,7 +16,7 @@ from connector.audit.findings import Fault, Finding
 from connector.audit.nodes import StoredTree
 from connector.audit.sinks import CheckpointFile
 from connector.deeds import Deed
-from connector.pipeline.verify import Report, verify_log
+from connector.evidence.verify import Report, verify_log
 from connector.signing.notes import NoteSigner, load_note_signer, new_note_key
 from connector.storage.audit import ACTORS, AUDIT_CHECKPOINTS, AUDIT_ENTRIES
 from connector.storage.database import Database

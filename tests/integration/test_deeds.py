@@ -32,18 +32,18 @@ from connector.deeds import Deed, Moment
 from connector.demo.office import free_port, running_office
 from connector.demo.returns import Fault, generate
 from connector.errors import CustomsUnreachable
+from connector.evidence.archive import archive
+from connector.evidence.export import DocumentScope, export
+from connector.evidence.forget import forget
+from connector.evidence.payloads import Payload
 from connector.messages.deliveries import DeliveryState, MessageId
 from connector.outbox import queries
 from connector.outbox.queries import Filter, MessageView
 from connector.pipeline.activation import activate
-from connector.pipeline.archive import archive
 from connector.pipeline.checkpoint import checkpoint_now
 from connector.pipeline.cycle import collect_and_prepare
 from connector.pipeline.deliver import deliver, recover
-from connector.pipeline.evidence import DocumentScope, export
-from connector.pipeline.forget import forget
 from connector.pipeline.leasing import end_all
-from connector.pipeline.payloads import Payload
 from connector.pipeline.resend import Action, carry_out, plan_documents, plan_messages
 from connector.pipeline.settle import Verdict, settle
 from connector.pipeline.take_receipts import take_receipts

@@ -9,11 +9,11 @@ from lxml import html
 
 from connector.audit.checkpoints import Checkpoint
 from connector.audit.events import Event, Recorded
+from connector.evidence.files import EvidenceFiles
+from connector.evidence.report import EVENTS, Told, report
 from connector.messages.documents import Content
 from connector.outbox.attempts import AttemptView
 from connector.outbox.queries import DocumentView
-from connector.pipeline.evidence_files import EvidenceFiles
-from connector.pipeline.evidence_report import EVENTS, Told, report
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror='alert(2)'>\"'&lt;</td>"
 WRITTEN = (

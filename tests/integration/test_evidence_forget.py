@@ -12,8 +12,8 @@ from connector.audit.events import Entry, Event
 from connector.audit.queries import EntryFilter
 from connector.deeds import Deed
 from connector.errors import UsageError
-from connector.pipeline.forget import forget
-from connector.pipeline.verify import verify_log
+from connector.evidence.forget import forget
+from connector.evidence.verify import verify_log
 from connector.storage.audit import ACTORS, AUDIT_ENTRIES
 from connector.storage.database import Database
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from connector.audit.checkpoints import Checkpoint
 from connector.audit.events import Event, Recorded
+from connector.evidence.files import EvidenceFiles
 from connector.messages.catalogue import BEIJING
 from connector.messages.documents import Content
 from connector.messages.records import rfc3339
 from connector.outbox.attempts import AttemptView
 from connector.outbox.queries import DocumentView
-from connector.pipeline.evidence_files import EvidenceFiles
 
 EVENTS: Mapping[str, str] = {
     Event.ACTIVATED: "启用配置",

@@ -13,10 +13,10 @@ import pytest
 from connector.bootstrap import build_collections
 from connector.config import load
 from connector.errors import ConnectorError
+from connector.evidence.replay import Input, Replayed, replay
 from connector.outbox.queries import Filter, messages
 from connector.pipeline.collect import collect
 from connector.pipeline.prepare import prepare
-from connector.pipeline.replay import Input, Replayed, replay
 from connector.pipeline.wiring import Connector
 from connector.storage.database import Database
 from tests.integration.test_audit_checkpoints import alter

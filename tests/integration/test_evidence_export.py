@@ -19,9 +19,9 @@ from sqlalchemy import Connection, select, text
 from connector.audit import queries as audit_queries
 from connector.audit.queries import EntryFilter
 from connector.errors import AuditLogInvalid, ConfigurationError, UsageError
+from connector.evidence.export import DocumentScope, PeriodScope, export
 from connector.outbox.queries import DocumentView, Filter, documents, signed_bytes
 from connector.pipeline.checkpoint import checkpoint_now
-from connector.pipeline.evidence import DocumentScope, PeriodScope, export
 from connector.pipeline.wiring import Connector
 from connector.storage.audit import AUDIT_ENTRIES
 from tests.conftest import CheckEvidence
@@ -131,7 +131,7 @@ def test_everything_of_a_time_is_handed_out(site: Site, check_evidence: CheckEvi
 
 
 def test_more_than_fits_into_a_bundle_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connector.pipeline.evidence._AT_MOST", 5)
+    monkeypatch.setattr("connector.evidence.export._AT_MOST", 5)
     with pytest.raises(UsageError, match="more than 5 entries"):
         site.export(scope=PeriodScope(since=datetime.min.replace(tzinfo=UTC), until=datetime.max.replace(tzinfo=UTC)))
 

@@ -24,16 +24,16 @@ from connector.audit.events import Entry, Event
 from connector.audit.queries import EntryFilter
 from connector.deeds import Deed
 from connector.errors import AuditLogInvalid, SignatureInvalid, UsageError
+from connector.evidence.files import files_of
+from connector.evidence.prove import prove_against
+from connector.evidence.report import Told, report
+from connector.evidence.story import Story, tell
 from connector.messages.deliveries import MessageId
 from connector.messages.documents import Content
 from connector.messages.records import rfc3339
 from connector.outbox.attempts import attempts
 from connector.outbox.queries import documents_of_keys
 from connector.pipeline.checkpoint import checkpoint_now, require_policy
-from connector.pipeline.evidence_files import files_of
-from connector.pipeline.evidence_report import Told, report
-from connector.pipeline.prove import prove_against
-from connector.pipeline.story import Story, tell
 from connector.pipeline.wiring import CheckpointPolicy, Connector
 from connector.receipts.queries import receipts_of
 from connector.signing.notes import open_note
@@ -54,7 +54,7 @@ class Exported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentScope:
-    """Everything about one return; name: as `connector.pipeline.story.tell` takes it."""
+    """Everything about one return; name: as `connector.evidence.story.tell` takes it."""
 
     name: str
 

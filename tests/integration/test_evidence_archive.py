@@ -17,16 +17,16 @@ from connector.audit import queries as audit_queries
 from connector.audit.queries import EntryFilter
 from connector.deeds import Deed
 from connector.errors import AuditLogInvalid, PayloadArchived, UsageError
+from connector.evidence import payloads
+from connector.evidence.archive import Archived, archive, due_now
+from connector.evidence.payloads import Payload, Policy
+from connector.evidence.verify import verify_log
 from connector.outbox import queries
 from connector.outbox.documents import load
 from connector.outbox.queries import Filter, documents, signed_bytes
-from connector.pipeline import payloads
-from connector.pipeline.archive import Archived, archive, due_now
 from connector.pipeline.collect import collect
-from connector.pipeline.payloads import Payload, Policy
 from connector.pipeline.prepare import prepare
 from connector.pipeline.resend import Action, plan_messages
-from connector.pipeline.verify import verify_log
 from connector.pipeline.wiring import Connector
 from connector.sources import inbox
 from connector.sources.quarantine import waiting_entries

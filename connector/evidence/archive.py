@@ -21,12 +21,12 @@ from connector.audit import log, queries
 from connector.audit.bundle import Bundle
 from connector.audit.events import Entry, Event
 from connector.deeds import Deed
+from connector.evidence import payloads
+from connector.evidence.export import gather, published
+from connector.evidence.payloads import Amount, Concerned, Due, Key, Payload, Policy
+from connector.evidence.story import Story
 from connector.outbox.queries import documents_of_keys
-from connector.pipeline import payloads
 from connector.pipeline.checkpoint import checkpoint_now, require_policy
-from connector.pipeline.evidence import gather, published
-from connector.pipeline.payloads import Amount, Concerned, Due, Key, Payload, Policy
-from connector.pipeline.story import Story
 from connector.pipeline.wiring import Connector
 from connector.storage.database import lock
 from connector.storage.limits import AT_ONCE, portions

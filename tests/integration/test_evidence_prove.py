@@ -14,8 +14,8 @@ from connector.audit.events import Entry, Event
 from connector.audit.proofs import EntryProof
 from connector.deeds import Deed
 from connector.errors import AuditLogInvalid, UsageError
+from connector.evidence.prove import prove, prove_against
 from connector.pipeline.checkpoint import checkpoint_now
-from connector.pipeline.prove import prove, prove_against
 from connector.pipeline.wiring import CheckpointPolicy, Connector
 from connector.signing.notes import load_note_signer, new_note_key, open_note
 from tests.conftest import CheckEvidence
