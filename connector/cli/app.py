@@ -32,9 +32,20 @@ app = typer.Typer(
 )
 
 
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"connector {version('customs-warehouse-connector')}")
+        raise typer.Exit
+
+
 @app.callback()
 def given(
     context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback does all
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is.")
+    ] = False,
     config: Annotated[
         Path | None,
         typer.Option("--config", envvar="CONNECTOR_CONFIG", metavar="FILE", help="The configuration file."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -406,3 +407,7 @@ def test_help_needs_no_configuration(connector: Run) -> None:
         "db",
     ]:
         assert command in told
+
+
+def test_version_is_that_of_the_package(connector: Run) -> None:
+    assert connector(None, "--version").stdout == f"connector {version('customs-warehouse-connector')}\n"
