@@ -19,6 +19,7 @@ class DocumentRow(SQLModel, table=True):
         Index("ix_document_waybill", "waybill"),
         Index("ix_document_export_list", "export_list"),
         Index("ix_document_customs_status", "customs_status"),
+        Index("ix_document_record", "record_id"),
     )
 
     guid: str = Field(primary_key=True)

@@ -39,6 +39,7 @@ class ReceiptRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_receipt_document", "document_guid"),
         Index("ix_receipt_message", "message_id"),
+        Index("ix_receipt_envelope", "endpoint", "sequence"),
     )
 
     digest: str = Field(primary_key=True)
