@@ -13,6 +13,7 @@ from connector.cli import (
     demo,
     doctor,
     documents,
+    mapping,
     messages,
     quarantine,
     resend,
@@ -63,6 +64,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(documents.app, name="documents")
 app.add_typer(messages.app, name="messages")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(mapping.app, name="mapping")
 app.add_typer(audit.app, name="audit")
 app.add_typer(signature.app, name="signature")
 app.add_typer(db.app, name="db")

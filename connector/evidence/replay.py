@@ -22,7 +22,7 @@ from connector.mapping.engine import DocumentMapping
 from connector.mapping.outcomes import Mapped, Unmappable
 from connector.messages.builder import Transfer, build_message
 from connector.messages.catalogue import MessageType, message_type, schema_digest
-from connector.messages.documents import Content, Document
+from connector.messages.documents import Content, Difference, Document, differences
 from connector.messages.namespaces import CEB
 from connector.messages.parser import parse
 from connector.outbox import documents, queries
@@ -194,7 +194,7 @@ def _map_again(collections: Sequence[Collection], parts: Sequence[_Part]) -> tup
         then = str(part.mapped.get("content", ""))
         stored = part.document.content
         inputs.append(Input(name="stored content", document=key, then=then, now=stored.digest()))
-        note = _difference(stored, content) if content else f"{why}; the stored content stands in for it"
+        note = _told(differences(stored, content)) if content else f"{why}; the stored content stands in for it"
         inputs.append(
             Input(name="content", document=key, then=then, now=content.digest() if content else "", note=note)
         )
@@ -222,12 +222,10 @@ def _map(collection: Collection | None, mapping: DocumentMapping | None, part: _
             return None, faults[0].text
 
 
-def _difference(then: Content, now: Content) -> str:
-    """The fields of the head, and the lines, that differ."""
-    names = [name for name in sorted({*then.head, *now.head}) if then.head.get(name) != now.head.get(name)]
-    told = [f"{name}: {then.head.get(name, '')} became {now.head.get(name, '')}" for name in names[:_NAMED]]
-    told += [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
-    return "; ".join(told + (["lines"] if then.lines != now.lines else []))
+def _told(found: Sequence[Difference]) -> str:
+    """The first of the values that differ."""
+    told = [f"{one.field}: {one.then} became {one.now}" for one in found[:_NAMED]]
+    return "; ".join(told + ([f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []))
 
 
 def _rebuild(
@@ -241,9 +239,22 @@ def _rebuild(
         return b"", [replace(schema, note=error.cause)]
     inputs = [schema, _enterprise(kept, transfer)]
     if "anchor" in kept.signed:
-        now = str(kept.anchored.size) if kept.anchored else ""
-        inputs.append(Input(name="checkpoint", then=str(kept.signed["anchor"]), now=now))
+        now = _fingerprint(extension(kept.anchored).text) if kept.anchored else ""
+        inputs.append(Input(name="checkpoint", then=_fingerprint(_extension_in(kept.xml)), now=now))
     return canonical(root, SUITES[kept.view.suite]), inputs
+
+
+def _fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _extension_in(xml: bytes) -> str:
+    """What a message carries of our own; empty where nothing can be read."""
+    try:
+        found = parse(xml).find(f"{{{CEB}}}ExtendMessage/{{{CEB}}}Message/text")
+    except UnreadableMessage:
+        return ""
+    return (found.text or "") if found is not None else ""
 
 
 def _enterprise(kept: _Kept, transfer: Transfer) -> Input:

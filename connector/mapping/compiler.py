@@ -44,6 +44,8 @@ class Element:
     """Where its value comes from, for people."""
     references: tuple[str, ...]
     """The columns it comes from; the default's are not among them."""
+    reads: frozenset[str]
+    """Every column it may read."""
     text: Callable[[Rows], str | None]
     """The text of the element, None where there is none. Raises `Refused`."""
 
@@ -63,6 +65,7 @@ def compile_element(rule: ElementRule, field: Field, constants: Constants) -> El
         required=field.required or rule.required is True,
         label=", else ".join(one.label for _, one in rule.chain()),
         references=tuple(reference for _, reference in rule.origin()),
+        reads=frozenset(reference for _, reference in rule.references()),
         text=compile_text(rule, field, constants),
     )
 

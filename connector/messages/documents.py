@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any
 
 from connector.messages.records import digest
@@ -59,6 +60,36 @@ class Content:
     def digest(self) -> str:
         """SHA-256 of the canonical text, lower-case hex."""
         return digest(self.to_json())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One value that two contents do not have in common; empty where it is absent."""
+
+    field: str
+    """``coElNo`` of the head, or ``lines[2].qty``, counted from 1."""
+    then: str
+    now: str
+
+
+def differences(then: Content, now: Content) -> list[Difference]:
+    """Where two contents differ: the head by name, then line by line.
+
+    >>> differences(Content(head={"qty": "1"}), Content(head={"qty": "2"}))
+    [Difference(field='qty', then='1', now='2')]
+    """
+    found = list(_differing("", then.head, now.head))
+    nothing: Mapping[str, str] = {}
+    for number, (before, after) in enumerate(zip_longest(then.lines, now.lines, fillvalue=nothing), start=1):
+        found += _differing(f"lines[{number}].", before, after)
+    return found
+
+
+def _differing(place: str, then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Difference]:
+    for name in sorted({*then, *now}):
+        before, after = then.get(name, ""), now.get(name, "")
+        if before != after:
+            yield Difference(field=f"{place}{name}", then=before, now=after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,6 +189,13 @@ class RecordsFile(_Part):
         return lookups
 
     @property
+    def needed(self) -> list[str]:
+        """The columns that reading itself takes, as references: ``record.id``, ``export_line.order_no``."""
+        own = [f"record.{name}" for name in (*self.key, self.changed, self.unique)]
+        joined = [f"{name}.{column}" for name, lookup in self.lookups.items() for column in lookup.match]
+        return [*own, *([f"line.{self.lines.parent}"] if self.lines else []), *joined]
+
+    @property
     def shape(self) -> RecordShape:
         """What the records offer to mappings."""
         return RecordShape(

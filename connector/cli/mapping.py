@@ -1,0 +1,126 @@
+"""``connector mapping``: look at mappings before they are used."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connector.cli.context import JsonOption, TypeOption, settings_of
+from connector.cli.output import print_lines, print_object, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from connector.config import Settings
+    from connector.mapping.coverage import Coverage
+    from connector.pipeline.preview import Preview
+
+app = typer.Typer(help="Mappings: whether they are sound, and what they make of a record.", no_args_is_help=True)
+
+_DIFFERS = 3
+
+MappingsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--mappings",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Mappings and records files in this folder, instead of those of the configuration.",
+    ),
+]
+
+
+@app.command()
+def check(context: typer.Context, mappings: MappingsOption = None, as_json: JsonOption = False) -> None:
+    """Check every file of the mappings: all faults at once with exit code 4, else what is left open and unused.
+
+    Nothing is connected to; `connector doctor` tries the queries.
+    """
+    from connector.bootstrap import read_mappings
+    from connector.mapping.coverage import coverage, unused
+
+    files, loaded = read_mappings(_settings(context, mappings))
+    found = [coverage(one) for one in loaded]
+    left = {
+        name: unused(file.shape, [one for one in loaded if one.collection == name], file.needed)
+        for name, file in files.items()
+    }
+    if as_json:
+        print_object({"mappings": [asdict(one) for one in found], "unused_columns": left})
+        return
+    for one in found:
+        print_lines(_covered(one))
+    for name, columns in left.items():
+        print_lines([f"{name}: {len(columns)} columns are read and used by no mapping", *_listed(columns)])
+
+
+@app.command()
+def preview(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key of the record in its source.")],
+    type_: TypeOption = None,
+    mappings: MappingsOption = None,
+    diff: Annotated[
+        bool,
+        typer.Option("--diff", help="Show only what differs from the newest revision that was made, not the XML."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a record would say if it were declared now: the XML, and what is wrong with it by mapping and schema.
+
+    Exit code 3 when a document cannot be made; with --diff also when it differs from the newest revision, or is the
+    first. Nothing is stored, signed or sent.
+    """
+    from connector.bootstrap import build_collections, open_database, transfer_of
+    from connector.pipeline.preview import preview as previewed
+    from connector.storage.database import now_by_database
+
+    settings = _settings(context, mappings)
+    collections = build_collections(settings)
+    with open_database(settings).read() as connection:
+        now = now_by_database(connection)
+        found = previewed(connection, collections, transfer_of(settings), key, type_=type_, now=now)
+    if as_json:
+        print_object({"previews": [asdict(one) for one in found]})
+    for one in [] if as_json else found:
+        print_lines([*_told(one), *(_changes(one) if diff else [one.xml])])
+    if any(one.faults or (diff and not one.is_same) for one in found):
+        raise typer.Exit(_DIFFERS)
+
+
+def _settings(context: typer.Context, mappings: Path | None) -> Settings:
+    settings = settings_of(context)
+    return settings if mappings is None else settings.model_copy(update={"mappings": mappings})
+
+
+def _covered(one: Coverage) -> Iterator[str]:
+    yield (
+        f"{one.mapping} version {one.version}: {one.records} -> {one.type}, "
+        f"{one.elements - len(one.open)} of {one.elements} elements have a line"
+    )
+    yield from _listed([f"left open: {name}" if not at else name for at, name in enumerate(one.open)])
+
+
+def _listed(names: Sequence[str]) -> Iterator[str]:
+    if names:
+        yield f"  {', '.join(names)}"
+
+
+def _told(one: Preview) -> Iterator[str]:
+    yield f"{one.type} {shown(one.business_key) or '(no business key)'} by {one.mapping}"
+    yield from (f"  cannot be made: {shown(fault)}" for fault in one.faults)
+
+
+def _changes(one: Preview) -> Iterator[str]:
+    if not one.revision:
+        yield "  no revision was made yet"
+    elif one.is_same:
+        yield f"  the same as revision {one.revision}"
+    elif not (one.differences or one.faults):
+        yield f"  differs from revision {one.revision}, whose content was archived"
+    for each in one.differences:
+        yield f"  {each.field}: {shown(each.then) or '(absent)'} -> {shown(each.now) or '(absent)'}"

@@ -1,0 +1,112 @@
+"""preview: what a source record would say if it were declared now. Nothing is stored, signed or sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from lxml import etree
+from sqlalchemy import Connection
+
+from connector.errors import UnreadableMessage, UsageError
+from connector.mapping.engine import DocumentMapping
+from connector.mapping.outcomes import Mapped, Unmappable
+from connector.messages.builder import Transfer, build_message
+from connector.messages.documents import AppType, Difference, Document, differences
+from connector.messages.records import SourceKey, SourceRecord
+from connector.outbox import documents
+from connector.outbox.queries import content
+from connector.pipeline.wiring import Collection
+
+_GUID = "00000000-0000-0000-0000-000000000000"
+"""Of a message that is never sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """One record in one message type."""
+
+    type: str
+    mapping: str
+    business_key: str
+    xml: str
+    """The unsigned message, indented; empty where there is none."""
+    faults: Sequence[str]
+    """Why there is none, or why the schema refuses it."""
+    revision: int
+    """The newest that was made under the key; 0 where there is none."""
+    is_same: bool
+    """Whether it says exactly what that revision says."""
+    differences: Sequence[Difference]
+    """From that revision; none where its content was archived."""
+
+
+def preview(
+    connection: Connection,
+    collections: Sequence[Collection],
+    transfer: Transfer,
+    key: str,
+    *,
+    type_: str | None,
+    now: datetime,
+) -> list[Preview]:
+    """Map the record as it stands in the source now, in every message type that is made of it, or in one.
+
+    key: of the record in its source, with or without its collection: ``RK10000001`` or ``returns/RK10000001``. Raises
+    `UsageError` for an unknown key, `SourceUnreachable`, `SourceChanged`.
+    """
+    found = []
+    for collection in collections:
+        name = key.removeprefix(f"{collection.name}/")
+        record = collection.source.current(SourceKey(collection=collection.name, key=name))
+        if record is None:
+            continue
+        if not isinstance(record, SourceRecord):
+            raise UsageError(f"{collection.name}/{name}: {record.reason}", remedy="correct the row in the source")
+        mappings = [one for one in collection.mappings if type_ in {None, one.message_type.name}]
+        lookups = collection.source.look_up(collection.lookups, [record])
+        found += [_one(connection, one, one.apply(record, lookups), transfer, now) for one in mappings]
+    if not found:
+        raise UsageError(
+            f"no source has a record {key}" + (f" that a {type_} is made of" if type_ else ""),
+            remedy="give the key that the record has in its source, e.g. RK10000001 or returns/RK10000001",
+        )
+    return found
+
+
+def _one(
+    connection: Connection, mapping: DocumentMapping, outcome: Mapped | Unmappable, transfer: Transfer, now: datetime
+) -> Preview:
+    kind, key = mapping.message_type, outcome.business_key
+    newest = documents.newest_revisions(connection, kind.name, [key]).get(key) if key else None
+    xml, faults, changed, is_same = "", [], [], False
+    if isinstance(outcome, Unmappable):
+        faults = [fault.text for fault in outcome.faults]
+    else:
+        document = Document(
+            type=kind.name,
+            business_key=key,
+            revision=newest.number if newest else 1,
+            app_type=AppType.NEW,
+            app_time=now,
+            content=outcome.content,
+        )
+        try:
+            root = build_message(kind, [document], transfer, _GUID)
+            xml = etree.tostring(root, pretty_print=True, encoding="unicode")
+        except UnreadableMessage as error:
+            faults = [error.cause]
+        then = content(connection, newest.guid) if newest else None
+        changed = differences(then, outcome.content) if then else []
+        is_same = newest is not None and newest.content_digest == outcome.content.digest()
+    return Preview(
+        type=kind.name,
+        mapping=f"{mapping.name} {mapping.version}",
+        business_key=key,
+        xml=xml,
+        faults=faults,
+        revision=newest.number if newest else 0,
+        is_same=is_same,
+        differences=changed,
+    )
