@@ -208,7 +208,7 @@ class CustomsSettings(_Section):
 class AuditSettings(_Section):
     """``[audit]``: checkpoints of the audit log, signed with a key that signs nothing else."""
 
-    origin: Annotated[str, Field(pattern=r"^[^\s+<>&]+$", max_length=200)]
+    origin: Annotated[str, Field(pattern=r"^[^\s+]+$", max_length=200)]
     """The name of the log, which no other log has, e.g. ``wms.example.com/log``."""
     key_file: FilePath
     """Ed25519 in PKCS#8 PEM, not readable by others; `connector audit key --new` makes it."""
@@ -225,6 +225,12 @@ class AuditSettings(_Section):
     """How long a new entry waits for one at most."""
     anchor: bool = False
     """Whether every message to customs carries the last checkpoint in its ExtendMessage, so that customs holds one."""
+
+    @model_validator(mode="after")
+    def _stands_in_xml(self) -> Self:
+        if self.anchor and not re.fullmatch(r"[!-~]+", re.sub(r"[<>&]", " ", self.origin)):
+            raise ValueError("anchor needs an origin of ASCII letters, digits and signs, without < > &")
+        return self
 
 
 class RetentionSettings(_Section):

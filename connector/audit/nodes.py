@@ -23,6 +23,7 @@ from connector.audit.tree import (
     consistency_spans,
     inclusion_spans,
     join,
+    subtrees_completed_by,
 )
 from connector.storage.audit import AUDIT_ENTRIES
 from connector.storage.database import lock
@@ -47,7 +48,13 @@ PEAKS = _peaks()
 
 
 def frontier_of(peaks: Sequence[Any]) -> Frontier:
-    """All that it takes to add to the tree as it is now; peaks: rows of the entries in `PEAKS`, in order."""
+    """All that it takes to add to the tree as it is now; peaks: rows of the entries in `PEAKS`, in order.
+
+    Raises `ValueError` where the log lacks one of these entries, or one of them a hash.
+    """
+    for row in peaks:
+        if len(row.hashes or b"") != HASH_BYTES * (1 + subtrees_completed_by(row.sequence)):
+            raise _lacking(row.sequence)
     if not peaks:
         return Frontier()
     return Frontier(size=peaks[-1].sequence, hashes=[row.hashes[-HASH_BYTES:] for row in peaks])
@@ -103,6 +110,10 @@ class StoredTree:
             at = node.level * HASH_BYTES
             hash_ = stored.get(node.last, b"")[at : at + HASH_BYTES]
             if len(hash_) != HASH_BYTES:
-                raise ValueError(f"audit entry {node.last} is missing, or lacks a hash of the tree")
+                raise _lacking(node.last)
             found[node] = hash_
         return found
+
+
+def _lacking(sequence: int) -> ValueError:
+    return ValueError(f"audit entry {sequence} is missing, or lacks a hash of the tree")

@@ -50,17 +50,19 @@ def archive(
     if not yes:
         confirm(lambda: say("\n".join(_due(policy, amounts))), remedy="add --yes, or --dry-run to look first")
     removed: Counter[Payload] = Counter()
-    done = []
+    done, kept = [], 0
     for one in archive_all(connector, policy, folder, reason=reason, actor=actor):
         removed.update(one.removed)
-        done.append({"file": str(one.file), "digest": one.digest, "kept": one.kept})
-        if not as_json:
-            print_lines([f"{one.digest}  {one.file}"])
-    kept = sum(int(str(one["kept"])) for one in done)
+        kept += one.kept
+        if one.removed:
+            done.append({"file": str(one.file), "digest": one.digest})
+            print_lines([] if as_json else [f"{one.digest}  {one.file}"])
     if as_json:
-        print_object({"removed": {kind.value: count for kind, count in removed.items()}, "archives": done})
+        counts = {kind.value: number for kind, number in removed.items()}
+        print_object({"removed": counts, "archives": done, "kept": kept})
     else:
-        print_lines([", ".join(f"{count} {_words(kind)}" for kind, count in removed.items()) + " archived"])
+        told = ", ".join(f"{number} {_words(kind)}" for kind, number in removed.items())
+        print_lines([f"{told or 'nothing'} archived"])
     if kept:
         say(f"{kept} stay in the database, because no entry of the log holds their SHA-256")
 

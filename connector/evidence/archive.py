@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -29,16 +30,17 @@ from connector.outbox.queries import documents_of_keys
 from connector.pipeline.checkpoint import checkpoint_now, require_policy
 from connector.pipeline.wiring import Connector
 from connector.storage.database import lock
-from connector.storage.limits import AT_ONCE, portions
+from connector.storage.limits import portions
 
 _AT_MOST = {
-    Payload.SOURCE_ROWS: AT_ONCE,
-    Payload.DOCUMENTS: AT_ONCE,
-    Payload.MESSAGES: 20,
-    Payload.RESPONSES: 20,
-    Payload.RECEIPTS: 20,
+    Payload.SOURCE_ROWS: 200,
+    Payload.DOCUMENTS: 200,
+    Payload.MESSAGES: 10,
+    Payload.RESPONSES: 10,
+    Payload.RECEIPTS: 10,
 }
-"""Payloads in one bundle, so that it fits into memory: a message of 100 documents has 700 kB, and brings them all."""
+"""Payloads in one bundle, so that it fits into memory: at most 3,400 returns, for a message or an envelope may bring in
+100, and one return about 12 entries of 12 kB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class Archived:
     """One bundle, and what left the database for it."""
 
     file: Path
+    """There only where something left."""
     digest: str
     """SHA-256 of the file."""
     removed: Mapping[Payload, int]
@@ -72,7 +75,7 @@ def archive(connector: Connector, policy: Policy, folder: Path, *, reason: str, 
         now = connector.clock(connection)
     before = {kind: now - age for kind, age in policy.items()}
     after: dict[Payload, Key] = {}
-    for number in range(1, 1_000_000):
+    for number in count(1):
         file = folder / f"archive-{now:%Y%m%dT%H%M%S.%f}-{number:04}.zip"
         with connector.database.read() as connection:
             found = _next(connection, before, after)
@@ -80,14 +83,18 @@ def archive(connector: Connector, policy: Policy, folder: Path, *, reason: str, 
                 return
             concerned = payloads.concerned(connection, found)
             bundle = gather(connector, connection, checkpoints, _story(connection, concerned), {"archive": file.name})
-        data = bundle.packed()
-        with published(file, data):
-            pass
-        digest = hashlib.sha256(data).hexdigest()
-        inside = _inside(bundle, found)
-        removed = _remove(connector, inside, before, _entry(file, digest, concerned, reason), actor=actor)
-        yield Archived(file=file, digest=digest, removed=removed, kept=len(found) - len(inside))
         after |= {one.kind: one.key for one in found}
+        inside, removed, digest = _inside(bundle, found), {}, ""
+        if inside:
+            data = bundle.packed()
+            with published(file, data):
+                pass
+            digest = hashlib.sha256(data).hexdigest()
+            said = {"file": file.name, "digest": digest, "reason": reason, "business_keys": concerned.business_keys}
+            removed = _remove(connector, inside, before, said, actor=actor)
+            if not removed:  # others were faster
+                file.unlink()
+        yield Archived(file=file, digest=digest, removed=removed, kept=len(found) - len(inside))
 
 
 def _next(connection: Connection, before: Mapping[Payload, datetime], after: Mapping[Payload, Key]) -> list[Due]:
@@ -120,14 +127,15 @@ def _inside(bundle: Bundle, found: Sequence[Due]) -> list[Due]:
     return [one for one in found if all(hashlib.sha256(part).digest() in vouched for part in one.content)]
 
 
-def _entry(file: Path, digest: str, concerned: Concerned, reason: str) -> Entry:
-    detail = {"file": file.name, "digest": digest, "reason": reason}
-    return Entry(event=Event.ARCHIVED, detail=detail | {"business_keys": list(concerned.business_keys)})
-
-
 def _remove(
-    connector: Connector, inside: Sequence[Due], before: Mapping[Payload, datetime], entry: Entry, *, actor: str
+    connector: Connector,
+    inside: Sequence[Due],
+    before: Mapping[Payload, datetime],
+    said: Mapping[str, object],
+    *,
+    actor: str,
 ) -> dict[Payload, int]:
+    """How many of each kind left; said: what the log says of it besides."""
     removed: Counter[Payload] = Counter()
     with connector.database.write(Deed.ARCHIVE) as transaction:
         lock(transaction, "prepare")  # no revision is made, and no receipt taken, while it is looked at
@@ -135,6 +143,8 @@ def _remove(
         for kind, time in before.items():
             if keys := [one.key for one in inside if one.kind is kind]:
                 removed[kind] = payloads.remove(transaction, kind, keys, before=time)
-        said = {**entry.detail, "payloads": {kind.value: count for kind, count in removed.items()}}
-        log.append(transaction, [Entry(event=entry.event, detail=said)], actor=actor, time=now)
+        removed = +removed
+        if removed:
+            detail = {**said, "payloads": {kind.value: number for kind, number in removed.items()}}
+            log.append(transaction, [Entry(event=Event.ARCHIVED, detail=detail)], actor=actor, time=now)
     return dict(removed)

@@ -112,9 +112,10 @@ def _receipt(found: EvidenceFiles, connection: Connection, entry: Recorded) -> N
     kept = [bytes(one) for one in connection.execute(select(table.content).where(table.sequence == number)).scalars()]
     path = f"receipts/{number}.xml"
     if digest is None:  # an entry of an earlier version, which did not hold it
-        found.files.update({path: kept[0]} if len(kept) == 1 else {})
+        found.files.update({path: kept[0]} if len(kept) == 1 and kept[0] else {})
         return
-    kept.sort(key=lambda one: hashlib.sha256(one).hexdigest() != digest)
+    # The one that it is about; else one that was archived, which has nothing left; else whatever is there in its place.
+    kept.sort(key=lambda one: (hashlib.sha256(one).hexdigest() != digest, len(one) > 0))
     content = kept[0] if kept else None
     if found.files.get(path, content) != content:
         path = f"receipts/{number}-{entry.sequence}.xml"

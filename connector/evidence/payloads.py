@@ -173,9 +173,30 @@ _revision = DOCUMENTS.alias("revision_of_it")
 
 
 def _all_answered(before: datetime, *whose: Condition) -> Condition:
-    """No revision of the business keys of these documents lacks a final answer, or got its last less long ago."""
+    """No revision of the business keys of these documents lacks a final answer, or got its last less long ago.
+
+    By customs' clock and by ours. What a format check refused together with others has no answer: it goes again alone.
+    """
     same_key = and_(_revision.c.type == _document.c.type, _revision.c.business_key == _document.c.business_key)
-    is_open = or_(_revision.c.customs_status.not_in(_FINAL), _revision.c.customs_time >= before)
+    lately = exists().where(RECEIPTS.c.document_guid == _revision.c.guid, RECEIPTS.c.received_at >= before)
+    beside = MESSAGE_DOCUMENTS.alias("beside_it")
+    in_refused_batch = (
+        exists()
+        .where(
+            MESSAGE_DOCUMENTS.c.guid == _revision.c.guid,
+            MESSAGES.c.id == MESSAGE_DOCUMENTS.c.message_id,
+            MESSAGES.c.state == DeliveryState.REFUSED,
+            beside.c.message_id == MESSAGE_DOCUMENTS.c.message_id,
+            beside.c.guid != MESSAGE_DOCUMENTS.c.guid,
+        )
+        .correlate(_revision)
+    )
+    is_open = or_(
+        _revision.c.customs_status.not_in(_FINAL),
+        _revision.c.customs_time >= before,
+        lately.correlate(_revision),
+        in_refused_batch,
+    )
     return ~exists(select(1).select_from(_document.join(_revision, same_key)).where(is_open, *whose))
 
 

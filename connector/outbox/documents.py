@@ -95,6 +95,12 @@ def load(connection: Connection, guids: Sequence[str]) -> list[Document]:
     ]
 
 
+def archived(connection: Connection, guids: Sequence[str]) -> bool:
+    """Whether the content of any of these has left the database."""
+    gone = select(DOCUMENTS.c.guid).where(DOCUMENTS.c.guid.in_(guids), DOCUMENTS.c.content == "")
+    return connection.execute(gone).first() is not None
+
+
 def origins(connection: Connection, guids: Sequence[str]) -> dict[str, Origin]:
     """What revisions were made from, by guid."""
     return {

@@ -177,11 +177,9 @@ def signed_bytes(connection: Connection, message_id: str) -> bytes:
 
 
 def is_archived(connection: Connection, message_id: str) -> bool:
-    """Whether the bytes of a message, or the content of a document in it, have left the database."""
+    """Whether the bytes of a message have left the database."""
     there = select(MESSAGE_BYTES.c.message_id).where(MESSAGE_BYTES.c.message_id == message_id)
-    inside = select(MESSAGE_DOCUMENTS.c.guid).where(MESSAGE_DOCUMENTS.c.message_id == message_id)
-    gone = select(DOCUMENTS.c.guid).where(DOCUMENTS.c.guid.in_(inside), DOCUMENTS.c.content == "")
-    return connection.execute(there).first() is None or connection.execute(gone).first() is not None
+    return connection.execute(there).first() is None
 
 
 def count_documents(connection: Connection) -> Mapping[tuple[str, str], int]:

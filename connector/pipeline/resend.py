@@ -92,6 +92,7 @@ class Plan:
         return self.message.id if self.message is not None else ""
 
 
+_RESEND_EACH = "correct the rows of its documents and resend each of them"
 _REFUSALS = {
     DeliveryState.PENDING: "it is already on its way: it waits for its next attempt, which comes by itself",
     DeliveryState.SENDING: "it is being sent at this moment",
@@ -138,32 +139,38 @@ def _plan_message(  # noqa: PLR0911 - one return for each row of the table above
     def plan(action: Action, text: str, guids: Sequence[str] = ()) -> Plan:
         return Plan(action=action, text=text, state=state, message=view, guids=tuple(guids))
 
-    if refusal := _REFUSALS.get(state) or _archived(connection, view):
-        return plan(Action.REFUSE, refusal)
+    if state in _REFUSALS:
+        return plan(Action.REFUSE, _REFUSALS[state])
     if _is_doubtful(connection, view):
         return plan(*_ask_first(connector, split=split))
     overtaken = _overtaken(connection, view)
     left = [guid for guid in view.guids if guid not in overtaken]
     if split and left:
+        if documents.archived(connection, left):
+            return plan(Action.REFUSE, f"what its documents say was archived; {_RESEND_EACH}")
         return plan(Action.SPLIT, f"{len(left)} of its {len(view.guids)} documents go, each alone", left)
     if not left:
         return plan(Action.REFUSE, "each of its documents has a newer revision or another message; those count")
     if overtaken:
         text = f"{len(overtaken)} of its documents have a newer revision or another message; --split sends the others"
         return plan(Action.REFUSE, text)
-    if identical_refusals(connection, MessageId(view.id)) >= IDENTICAL_REFUSALS:
-        return plan(Action.REFUSE, f"customs refused it {IDENTICAL_REFUSALS} times in the same words; ask there first")
-    if is_format_checked(connection, view.id):
-        return plan(Action.REFUSE, "customs' format check refused these very bytes; correct the rows, or use --split")
+    if refusal := _why_not_these_bytes(connection, view):
+        return plan(Action.REFUSE, refusal)
     text = f"the same bytes are queued, with all of its {len(view.guids)} documents"
     if state is DeliveryState.REFUSED:
         text += "; where the bytes are what was refused (sender, key), --split makes new messages"
     return plan(Action.QUEUE, text)
 
 
-def _archived(connection: Connection, view: MessageView) -> str:
-    gone = queries.is_archived(connection, view.id)
-    return "its bytes were archived; correct the rows of its documents, and resend these" if gone else ""
+def _why_not_these_bytes(connection: Connection, view: MessageView) -> str:
+    """Why the bytes of a message do not go again; empty where they may."""
+    if queries.is_archived(connection, view.id):
+        return f"its bytes were archived; {_RESEND_EACH}"
+    if identical_refusals(connection, MessageId(view.id)) >= IDENTICAL_REFUSALS:
+        return f"customs refused it {IDENTICAL_REFUSALS} times in the same words; ask there first"
+    if is_format_checked(connection, view.id):
+        return "customs' format check refused these very bytes; correct the rows, or use --split"
+    return ""
 
 
 def _is_doubtful(connection: Connection, view: MessageView) -> bool:
@@ -279,6 +286,7 @@ def _revise(connector: Connector, plan: Plan, record: SourceRecord, reason: str,
         lock(transaction, "prepare")
         now = connector.clock(transaction)
         if not inbox.store(transaction, [record], now=now):
+            inbox.put_back(transaction, record)
             inbox.wait_again(transaction, [record.key])
         log.append(transaction, [_entry(plan, reason)], actor=actor, time=now)
     return plan

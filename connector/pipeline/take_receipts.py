@@ -165,7 +165,8 @@ def _commit(connector: Connector, lease: Lease, envelopes: list[FetchedEnvelope]
         now = connector.clock(transaction)
         leases.extend(transaction, lease, now=now)
         taken = ledger.take(transaction, connector.endpoint, envelopes, now=now)
-        entries = _unreadable_entries(envelopes) + _applied(transaction, taken, total, now)
+        entries = _unreadable_entries(envelopes) + _repeating_entries(envelopes, taken)
+        entries += _applied(transaction, taken, total, now)
         ledger.move_cursor(transaction, connector.endpoint, envelopes[-1].sequence)
         log.append(transaction, entries, actor=ACTOR, time=now)
     total.unreadable += sum(bool(envelope.problem) for envelope in envelopes)
@@ -216,6 +217,27 @@ def _unreadable_entries(envelopes: list[FetchedEnvelope]) -> list[Entry]:
         )
         for envelope in envelopes
         if envelope.problem
+    ]
+
+
+def _repeating_entries(envelopes: list[FetchedEnvelope], taken: list[Taken]) -> list[Entry]:
+    """Envelopes with nothing new in them were received too; the first receipt in one says whom it concerns."""
+    new = {one.sequence for one in taken}
+    return [
+        Entry(
+            event=Event.RECEIPT_TAKEN,
+            document_type=envelope.receipts[0].answers,
+            business_key=envelope.receipts[0].business_key,
+            message_id=envelope.receipts[0].message_id or "",
+            detail={
+                "sequence": envelope.sequence,
+                "repeats": len(envelope.receipts),
+                "content": hashlib.sha256(envelope.content).hexdigest(),
+                "signed_by": envelope.signed_by,
+            },
+        )
+        for envelope in envelopes
+        if envelope.receipts and envelope.sequence not in new and not envelope.problem
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from connector.errors import PayloadArchived
 from connector.messages.deliveries import DeliveryState
 from connector.storage.outbox import MESSAGE_DOCUMENTS, MESSAGES
 from connector.storage.receipts import RECEIPT_ENVELOPES, RECEIPTS
@@ -68,10 +69,12 @@ def unreadable(connection: Connection) -> list[Any]:
 
 
 def envelope(connection: Connection, sequence: int) -> bytes | None:
-    """The bytes of a kept envelope as they came; of several endpoints the newest."""
+    """The bytes of a kept envelope as they came; of several endpoints the newest. Raises `PayloadArchived`."""
     table = RECEIPT_ENVELOPES.c
     query = select(table.content).where(table.sequence == sequence).order_by(table.received_at.desc()).limit(1)
     found = connection.execute(query).scalar()
+    if found == b"":
+        raise PayloadArchived(f"envelope {sequence}")
     return None if found is None else bytes(found)
 
 

@@ -55,7 +55,7 @@ class Stored:
 
 
 def store(transaction: Connection, records: Sequence[SourceRecord], *, now: datetime) -> list[Stored]:
-    """Store the records that differ from the newest version of their key, or whose newest was archived; only these."""
+    """Store the records that differ from the newest version of their key; only these."""
     newest = _newest_versions(transaction, {record.key for record in records})
     rows: list[dict[str, object]] = []
     stored: list[Stored] = []
@@ -133,6 +133,13 @@ def wait_again(transaction: Connection, keys: Iterable[SourceKey]) -> None:
         )
 
 
+def put_back(transaction: Connection, record: SourceRecord) -> None:
+    """Give the stored version that says the same as this record its content again, where that was archived."""
+    body, table = record.to_json(), SOURCE_RECORDS.c
+    same = (table.collection == record.key.collection, table.key == record.key.key, table.digest == digest(body))
+    transaction.execute(update(SOURCE_RECORDS).where(*same, table.body == "").values(body=body))
+
+
 def key_of(connection: Connection, record_id: int) -> SourceKey:
     """Which source record a stored version belongs to."""
     row = connection.execute(
@@ -167,14 +174,14 @@ def _newest_versions(connection: Connection, keys: set[SourceKey]) -> dict[Sourc
     table = SOURCE_RECORDS.c
     for some in portions(ordered):
         query = (
-            select(table.collection, table.key, table.version, table.digest, (table.body == "").label("is_archived"))
+            select(table.collection, table.key, table.version, table.digest)
             .where(table.collection.in_({key.collection for key in some}), table.key.in_([key.key for key in some]))
             .order_by(table.version)
         )
         for row in connection.execute(query):
             found[SourceKey(collection=row.collection, key=row.key)] = (
                 row.version,
-                "" if row.is_archived else row.digest,
+                row.digest,
             )
     return found
 

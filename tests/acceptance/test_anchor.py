@@ -70,6 +70,7 @@ def test_message_with_a_checkpoint_is_built_again_and_identical(anchored: Path, 
     assert all(one["is_identical"] for one in replayed)
     for (name,) in query(anchored / "connector.db", "SELECT name FROM sqlite_master WHERE type = 'trigger'"):
         query(anchored / "connector.db", f"DROP TRIGGER {name}")
-    query(anchored / "connector.db", "DELETE FROM audit_checkpoint WHERE size < 10")
-    replayed = read(anchored, "documents", "replay", "RK10000001", code=3)["messages"]
-    assert {tuple(one["changed"]) for one in replayed} == {("checkpoint",)}
+    for damage in ("UPDATE audit_checkpoint SET note = note || 'x'", "DELETE FROM audit_checkpoint"):
+        query(anchored / "connector.db", damage)
+        replayed = read(anchored, "documents", "replay", "RK10000001", code=3)["messages"]
+        assert {tuple(one["changed"]) for one in replayed} == {("checkpoint",)}

@@ -24,8 +24,13 @@ receipts = 1
 def old(sample: Path, query: Query) -> Path:
     """A played demonstration of three days ago, with a policy of one day."""
     (sample / "connector.toml").write_text((sample / "connector.toml").read_text("utf-8") + RETENTION, "utf-8")
-    times = {"document": "customs_time", "receipt_envelope": "received_at", "source_record": "collected_at"}
-    for table, column in times.items():
+    times = [
+        ("document", "customs_time"),
+        ("receipt", "received_at"),
+        ("receipt_envelope", "received_at"),
+        ("source_record", "collected_at"),
+    ]
+    for table, column in times:
         query(
             sample / "connector.db", f"UPDATE {table} SET {column} = strftime('%Y-%m-%d %H:%M:%f', {column}, '-3 days')"
         )

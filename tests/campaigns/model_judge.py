@@ -79,7 +79,7 @@ class Judge:
         _demand(len(attempt) == 1, f"message {message_id} has {len(attempt)} open attempts when it is claimed")
         until = row.lease_until
         _demand(until is not None and until > self._clock.read, f"message {message_id} is claimed without a lease")
-        return Call(message_id=message_id, token=row.lease_token, jumps=self._clock.jumps)
+        return Call(message_id=message_id, token=row.lease_token, attempt=attempt[0].number, jumps=self._clock.jumps)
 
     def guarded(self, worker: Worker) -> None:
         """A worker has looked for the last time, and found that it may send."""
@@ -111,8 +111,9 @@ class Judge:
         )
         if departure.jumps == self._clock.jumps and not _holds(row, call):
             self.figures["heard_after_the_last_look"] += 1
+            newest = max(one.number for one in attempts)
             _demand(
-                row.state in HEARD and bool(earlier),
+                row.state in HEARD and bool(earlier) and newest == call.attempt,
                 f"stale holder: {worker.name} {_differs(row, call)}, and sends it",
             )
         self._look_for_blind_resend(departure)

@@ -76,6 +76,8 @@ class Call:
     message_id: MessageId
     token: int
     """Of the claim."""
+    attempt: int
+    """The number of its attempt."""
     jumps: int
     """Of the clock, when it was last certain that the claim holds."""
     before: Any = None

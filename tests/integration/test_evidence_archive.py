@@ -19,15 +19,18 @@ from connector.deeds import Deed
 from connector.errors import AuditLogInvalid, PayloadArchived, UsageError
 from connector.evidence import payloads
 from connector.evidence.archive import Archived, archive, due_now
+from connector.evidence.export import DocumentScope, export
 from connector.evidence.payloads import Payload, Policy
 from connector.evidence.verify import verify_log
+from connector.messages.records import SourceRecord
 from connector.outbox import queries
 from connector.outbox.documents import load
 from connector.outbox.queries import Filter, documents, signed_bytes
 from connector.pipeline.collect import collect
 from connector.pipeline.prepare import prepare
-from connector.pipeline.resend import Action, plan_messages
+from connector.pipeline.resend import Action, Plan, carry_out, plan_messages
 from connector.pipeline.wiring import Connector
+from connector.receipts.queries import envelope
 from connector.sources import inbox
 from connector.sources.quarantine import waiting_entries
 from connector.storage.outbox import ATTEMPTS, DOCUMENTS, MESSAGE_BYTES
@@ -141,6 +144,8 @@ def test_rows_in_quarantine_stay(site: Site) -> None:
 NOT_DONE_WITH = {
     "UPDATE document SET customs_status = 'stored'": set(Payload),
     "UPDATE document SET customs_time = '2100-01-01'": set(Payload),
+    "UPDATE receipt SET received_at = '2100-01-01'": set(Payload),
+    "UPDATE message SET state = 'refused'": set(Payload),
     "UPDATE message SET state = 'conflict'": {Payload.MESSAGES, Payload.RESPONSES},
     "UPDATE message SET state = 'in_doubt'": {Payload.MESSAGES, Payload.RESPONSES},
     "UPDATE attempt SET ended_at = NULL": {Payload.RESPONSES},
@@ -235,6 +240,9 @@ def test_what_no_entry_vouches_for_stays_and_is_told(site: Site) -> None:
     done = site.archive()
     assert sum(one.kept for one in done) == 1
     assert len(site.left()[Payload.RECEIPTS]) == 1
+    (again,) = site.archive()
+    assert (again.removed, again.kept) == ({}, 1)
+    assert len(list(site.folder.glob("archive-*"))) == len(done)
 
 
 def test_nothing_leaves_when_the_archive_cannot_be_written(site: Site) -> None:
@@ -256,8 +264,11 @@ def test_what_becomes_unanswered_meanwhile_stays(site: Site) -> None:
 
     before = site.left()
     (done,) = replace(site, connector=replace(site.connector, clock=intrude)).archive()
-    assert set(done.removed.values()) == {0}
+    assert done.removed == {}
     assert site.left() == before
+    with site.connector.database.read() as connection:
+        assert audit_queries.entries(connection, EntryFilter(event="archived")) == []
+    assert not list(site.folder.glob("archive-*"))
 
 
 def test_everything_else_goes_on_without_payloads(site: Site) -> None:
@@ -266,8 +277,7 @@ def test_everything_else_goes_on_without_payloads(site: Site) -> None:
     connector = site.connector
     (collection,) = connector.collections
     alter(connector.database, "DELETE FROM source_cursor")
-    collected = collect(connector, collection)
-    assert collected.changed  # the archived versions cannot be mapped again, so these are new ones
+    assert collect(connector, collection).changed == 0
     prepared = prepare(connector, collection)
     assert (prepared.documents, prepared.messages) == (0, 0)
     with connector.database.read() as connection:
@@ -277,7 +287,46 @@ def test_everything_else_goes_on_without_payloads(site: Site) -> None:
             load(connection, message.guids)
         assert queries.content(connection, message.guids[0]) is None
     alter(connector.database, f"UPDATE message SET state = 'refused' WHERE id = '{message.id}'")
+    alter(connector.database, "UPDATE receipt SET document_guid = NULL")
+    alter(connector.database, "UPDATE document SET customs_status = 'none'")
     for split in (True, False):
         (plan,) = plan_messages(connector, [replace(message, delivery_state="refused")], split=split)
         assert plan.action is Action.REFUSE
         assert "archived" in plan.text
+
+
+def test_row_that_was_archived_is_put_back_when_an_operator_declares_it_again(site: Site) -> None:
+    connector = site.connector
+    with connector.database.read() as connection:
+        view = documents(connection, Filter(type="CEB213"))[0]
+        key = inbox.key_of(connection, view.record_id)
+        before = inbox.version(connection, view.record_id)
+    site.archive()
+    (collection,) = connector.collections
+    record = collection.source.current(key)
+    assert isinstance(record, SourceRecord)
+    plan = Plan(action=Action.REVISE, text="", state="", document=view, record=record)
+    (done,) = carry_out(connector, [plan], reason="corrected", actor="wang")
+    assert done.action is Action.REVISE
+    with connector.database.read() as connection:
+        assert inbox.version(connection, view.record_id) == before
+    assert prepare(connector, collection).quarantined == 0
+
+
+def test_envelope_of_another_address_is_not_taken_for_one_that_was_archived(site: Site) -> None:
+    alter(
+        site.connector.database,
+        "INSERT INTO receipt_envelope (endpoint, sequence, content, received_at, problem) "
+        f"SELECT 'elsewhere', sequence, CAST('x' AS {blob(site)}), received_at, 'unreadable' FROM receipt_envelope",
+    )
+    with site.connector.database.read() as connection:
+        name = documents(connection, Filter(type="CEB213", customs_status="released"))[0].business_key
+    for out in ("before.zip", "after.zip"):
+        export(site.connector, DocumentScope(name=name), out=site.folder / out, reason="asked", actor="wang")
+        site.archive()
+
+
+def test_envelope_that_was_archived_is_said_to_be_gone(site: Site) -> None:
+    site.archive()
+    with site.connector.database.read() as connection, pytest.raises(PayloadArchived):
+        envelope(connection, 1)

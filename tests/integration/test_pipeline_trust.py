@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import subprocess
 import sys
@@ -268,6 +269,34 @@ def test_envelope_that_nobody_vouches_for_does_not_carry_the_cursor_away(answere
         with pytest.raises(CustomsUnreachable, match="cannot be read"):
             take_receipts(replace(answered, customs=leaping))  # type: ignore[arg-type]
     assert take_receipts(answered).receipts > 0
+
+
+def test_envelope_with_nothing_new_is_logged_with_its_digest(answered: Connector) -> None:
+    """What came is told of, also where customs repeats itself under another number."""
+    take_receipts(answered)
+    with answered.database.read() as connection:
+        (last,) = connection.execute(
+            select(RECEIPT_ENVELOPES).order_by(RECEIPT_ENVELOPES.c.sequence.desc()).limit(1)
+        ).all()
+
+    class Repeating:
+        """The customs that gives out its last envelope once more."""
+
+        def fetch_receipts(self, after: int, at_most: int) -> ReceiptPage:
+            del at_most
+            again = FetchedReceipt(sequence=after + 1, envelope=bytes(last.content))
+            return ReceiptPage(receipts=(again,) if after == last.sequence else (), more=False)
+
+    assert take_receipts(replace(answered, customs=Repeating())).receipts == 0  # type: ignore[arg-type]
+    with answered.database.read() as connection:
+        told = entries(connection, EntryFilter(event="receipt_taken"))
+    repeated = [one for one in told if "repeats" in one.detail]
+    (entry,) = repeated
+    assert (entry.detail["sequence"], entry.detail["content"]) == (
+        last.sequence + 1,
+        hashlib.sha256(bytes(last.content)).hexdigest(),
+    )
+    assert entry.business_key
 
 
 def test_what_is_read_again_counts_in_what_a_cycle_came_to(answered: Connector, other_pki: Path) -> None:
