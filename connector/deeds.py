@@ -25,7 +25,7 @@ class Deed(StrEnum):
     COLLECT = "collect"
     """Commit: a page of source records with its cursor."""
     TRY_AGAIN = "try_again"
-    """Commit: records that waited for another row wait to be prepared again."""
+    """Commit: records that waited for another row, or for an operator, wait to be prepared again."""
     PREPARE = "prepare"
     """Commit: documents, signed messages, quarantine entries."""
     BREAKER = "breaker"

@@ -21,6 +21,8 @@ class Event(StrEnum):
     """A source record gave no document of one type; it waits with its reason."""
     QUARANTINE_LEFT = "quarantine_left"
     """The reason to wait is gone."""
+    RETRIED = "retried"
+    """An operator had a record in quarantine prepared once more, with a reason."""
     SIGNED = "signed"
     """A message was built, signed and stored."""
     ATTEMPTED = "attempted"
