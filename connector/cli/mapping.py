@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connector.cli.context import JsonOption, TypeOption, settings_of
-from connector.cli.output import print_lines, print_object, shown
+from connector.cli.context import JsonOption, OutOption, TypeOption, settings_of
+from connector.cli.output import print_lines, print_object, shown, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,6 +56,22 @@ def check(context: typer.Context, mappings: MappingsOption = None, as_json: Json
         print_lines(_covered(one))
     for name, columns in left.items():
         print_lines([f"{name}: {len(columns)} columns are read and used by no mapping", *_listed(columns)])
+
+
+@app.command()
+def docs(
+    context: typer.Context,
+    type_: TypeOption = None,
+    mappings: MappingsOption = None,
+    out: OutOption = None,
+) -> None:
+    """Write the mappings as tables of fields that a customs officer can read, in Markdown."""
+    from connector.bootstrap import read_mappings
+    from connector.mapping.describe import describe
+
+    _, loaded = read_mappings(_settings(context, mappings))
+    pages = [describe(one) for one in loaded if type_ in {None, one.message_type.name}]
+    write_bytes("\n".join(pages).encode(), out)
 
 
 @app.command()

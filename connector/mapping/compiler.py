@@ -44,6 +44,8 @@ class Element:
     """Where its value comes from, for people."""
     references: tuple[str, ...]
     """The columns it comes from; the default's are not among them."""
+    described: str
+    """The whole rule, for people."""
     reads: frozenset[str]
     """Every column it may read."""
     text: Callable[[Rows], str | None]
@@ -65,6 +67,7 @@ def compile_element(rule: ElementRule, field: Field, constants: Constants) -> El
         required=field.required or rule.required is True,
         label=", else ".join(one.label for _, one in rule.chain()),
         references=tuple(reference for _, reference in rule.origin()),
+        described=rule.described,
         reads=frozenset(reference for _, reference in rule.references()),
         text=compile_text(rule, field, constants),
     )

@@ -161,6 +161,24 @@ class Rule(_Table):
             return f"[values] {self.value}"
         return " + ".join(reference for _, reference in self.origin()) or "const"
 
+    @property
+    def described(self) -> str:
+        """The whole rule in words: origin, conversions in their order, default."""
+        origin = self.label if self.const is None else f"“{self.const}”"
+        done = [
+            "without control characters" if self.clean is not None else "",
+            f"by code list {self.codes}" if self.codes is not None else "",
+            _rounding(self.decimal.places, self.decimal.rounding) if self.decimal is not None else "",
+            _rounding(self.places, self.rounding) if self.places is not None and self.rounding is not None else "",
+            f"as {self.time.format} in {self.time.zone}" if self.time is not None else "",
+        ]
+        otherwise = f"; if there is none: {self.default.described}" if self.default is not None else ""
+        return ", ".join(filter(None, (origin, *done))) + otherwise
+
+
+def _rounding(places: int, rounding: Rounding) -> str:
+    return f"at most {places} places" if rounding is Rounding.EXACT else f"rounded {rounding.value} to {places} places"
+
 
 class ElementRule(Rule):
     """One line of a mapping file."""

@@ -61,3 +61,13 @@ def test_preview_tells_why_a_record_cannot_be_declared(played: Path, connector: 
     said = connector(played, "mapping", "preview", held["key"], "--type", "CEB213", code=3).stdout
     assert "cannot be made: " in said
     assert held["faults"][0]["text"] in said
+
+
+def test_docs_are_a_table_for_each_mapping(played: Path, connector: Run, tmp_path: Path) -> None:
+    file = tmp_path / "mappings.md"
+    connector(played, "mapping", "docs", "--out", str(file))
+    text = file.read_text("utf-8")
+    assert "# CEB213: " in text
+    assert "# CEB215: " in text
+    assert "| `customsCode` | 申报地海关 | C4 | 是 yes | record.warehouse_id, by code list return_offices |" in text
+    assert "CEB215" not in connector(played, "mapping", "docs", "--type", "CEB213").stdout

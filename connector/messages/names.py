@@ -1,0 +1,50 @@
+"""What customs officers call the fields of our messages; for pages that people read, never for a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+CHINESE: Mapping[str, str] = {
+    "guid": "系统唯一序号",
+    "appType": "报送类型",
+    "appTime": "报送时间",
+    "appStatus": "报送状态",
+    "customsCode": "申报地海关",
+    "loctNo": "监管场所",
+    "ebpCode": "电商平台代码",
+    "ebpName": "电商平台名称",
+    "ebcCode": "电商企业代码",
+    "ebcName": "电商企业名称",
+    "operatorCode": "监管场所经营人代码",
+    "operatorName": "监管场所经营人名称",
+    "logisticsNo": "物流运单编号",
+    "logisticsCode": "物流企业代码",
+    "logisticsName": "物流企业名称",
+    "coElNo": "企业内部编号",
+    "preNo": "电子口岸编号",
+    "invtNo": "原出口清单编号",
+    "tradeMode": "贸易方式",
+    "agentCode": "申报企业代码",
+    "agentName": "申报企业名称",
+    "billNo": "提运单号",
+    "ieFlag": "进出口标记",
+    "trafMode": "运输方式",
+    "trafName": "运输工具",
+    "voyageNo": "航次",
+    "portCode": "口岸海关",
+    "reason": "退货原因",
+    "country": "国家（地区）",
+    "location": "仓储位置",
+    "note": "备注",
+    "gnum": "原清单项号",
+    "gcode": "商品编码",
+    "gname": "商品名称",
+    "gmodel": "规格型号",
+    "qty": "申报数量",
+    "qty1": "法定数量",
+    "qty2": "第二法定数量",
+    "unit": "申报计量单位",
+    "unit1": "法定计量单位",
+    "unit2": "第二法定计量单位",
+}
+"""By the name of the element; in every message type the same."""
