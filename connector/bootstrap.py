@@ -155,6 +155,12 @@ def retention_policy(settings: Settings) -> tuple[Policy, Path]:
             effect="nothing was archived",
             remedy="say there for how many days each kind stays; config/connector.toml shows it",
         )
+    if not retention.folder.is_dir():
+        raise ConfigurationError(
+            f"[retention] folder: {retention.folder} is no folder",
+            effect="nothing was archived",
+            remedy="make it, readable by the connector's user alone, or correct the setting",
+        )
     return policy, retention.folder
 
 

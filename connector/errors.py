@@ -69,7 +69,8 @@ class PayloadArchived(UsageError):
         super().__init__(
             f"{what} is not in the database any more",
             effect="what the log says of it still verifies",
-            remedy="if it was archived, `connector audit list --event archived` names the file that has it",
+            remedy="if it was archived, `connector audit list --event archived --text KEY` names the file that has it; "
+            "KEY is the business key of the document",
         )
 
 

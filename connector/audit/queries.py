@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, cast, func, literal, or_, select, tuple_
 from sqlalchemy.types import Text
 
+from connector.audit.bodies import KEY_COLUMNS
 from connector.audit.events import Event, Recorded
 from connector.storage.audit import ACTORS, AUDIT_ENTRIES
 from connector.storage.columns import UtcTime
@@ -150,17 +151,9 @@ def _text_of_body(connection: Connection) -> ColumnElement[str]:
 
 
 def _recorded(row: Row[Any]) -> Recorded:
+    """What the body says, for that is what the log vouches for; the columns are for finding it."""
     said = json.loads(row.body)
+    keys = {name: said.get(name, "") for name in KEY_COLUMNS}
     return Recorded(
-        sequence=row.sequence,
-        time=row.time,
-        event=row.event,
-        actor=row.actor,
-        source_key=row.source_key,
-        document_type=row.document_type,
-        business_key=row.business_key,
-        message_id=row.message_id,
-        waybill=row.waybill,
-        export_list=row.export_list,
-        detail=said["detail"],
+        sequence=row.sequence, time=row.time, event=said["event"], actor=row.actor, detail=said["detail"], **keys
     )

@@ -26,8 +26,9 @@ def archive(
     actor: ActorOption = USER,
     as_json: JsonOption = False,
 ) -> None:
-    """Move payloads older than [retention] says from the database into bundles that `audit verifier`'s program checks.
+    """Move payloads that were kept long enough from the database into bundles that `audit verifier`'s program checks.
 
+    How long is said under retention in the configuration, for each kind.
     Only what customs has answered for good, so many days ago. Rows, log and digests stay, and the log verifies as
     before. Space in a SQLite file is used again, and given back by its VACUUM.
     """

@@ -21,6 +21,10 @@ from connector.cli.context import (
 from connector.cli.output import print_json, print_lines, print_object, shown, write_bytes
 from connector.errors import UsageError
 
+_MOST = 2**63 - 1
+
+SequenceArgument = Annotated[int, typer.Argument(metavar="NO", min=1, max=_MOST, help="Number of the entry.")]
+
 app = typer.Typer(help="The log of everything that happened.", no_args_is_help=True)
 app.command("list")(list_)
 app.command("trace")(trace)
@@ -30,7 +34,7 @@ app.command("forget")(forget)
 
 
 @app.command()
-def show(context: typer.Context, sequence: int, as_json: JsonOption = False) -> None:
+def show(context: typer.Context, sequence: SequenceArgument, as_json: JsonOption = False) -> None:
     """Show one entry whole."""
     from connector.audit.queries import entry
     from connector.bootstrap import open_database
@@ -75,17 +79,19 @@ def key(
 @app.command()
 def prove(
     context: typer.Context,
-    sequence: Annotated[int, typer.Argument(metavar="NO", help="Number of the entry.")],
+    sequence: SequenceArgument,
     out: OutOption = None,
 ) -> None:
     """Write the proof that an entry is in the log; `audit verifier` gives the program that checks it."""
     from connector.bootstrap import checkpoint_policy, open_database
     from connector.evidence.prove import prove as proof_of
-    from connector.pipeline.checkpoint import require_policy
+    from connector.pipeline.checkpoint import agree, newest_outside, require_policy
 
     settings = settings_of(context)
     policy = require_policy(checkpoint_policy(settings))
+    outside = newest_outside(policy)
     with open_database(settings).read() as connection:
+        agree(connection, outside)
         proof = proof_of(connection, sequence, policy.trusted)
     write_bytes(proof.text.encode(), out)
 

@@ -23,9 +23,12 @@ def forget(
     """Erase who is behind an actor's entries, for ever; the entries stay, and the log still verifies."""
     from connector.bootstrap import open_database
     from connector.evidence.forget import forget as erase
+    from connector.pipeline.wiring import ACTOR
 
     if not reason.strip():
         raise UsageError("--reason is empty", effect="nothing was done", remedy="say why, for the audit log")
+    if name == ACTOR:
+        raise UsageError(f"{name} is the program, nobody's name", effect="nothing was erased", remedy="name a person")
     database = open_database(settings_of(context))
     if not yes:
         confirm(lambda: say(f"{name} will be erased from the audit log; nobody can undo it"), remedy="add --yes")

@@ -25,7 +25,7 @@ from connector.cli.context import (
     parse_format,
     settings_of,
 )
-from connector.cli.output import detail_line, print_csv, print_object, print_table, say
+from connector.cli.output import detail_line, print_csv, print_object, print_table, say, shown
 from connector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from connector.audit.queries import Position
 
 _PAGE = 100
+_MOST = 10**9
 _CURSOR = re.compile(r"([0-9]{1,18})-([0-9]{4}-[0-9T:.-]+Z)")
 
 
@@ -54,7 +55,7 @@ def list_(
         str | None,
         typer.Option("--text", metavar="TEXT", help="Anywhere in an entry; this takes longer."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Entries on a page.")] = _PAGE,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=_MOST, metavar="N", help="Entries on a page.")] = _PAGE,
     before: Annotated[
         str | None, typer.Option("--before", metavar="CURSOR", help="The page before; the last page says which cursor.")
     ] = None,
@@ -86,6 +87,8 @@ def list_(
     )
     with open_database(settings_of(context)).read() as connection:
         found = entries(connection, wanted, at_most=limit + 1)
+    if key and not found and "/" not in key:
+        say(f"note: --key takes a whole business key; `connector audit trace {shown(key)}` also takes an order number")
     page = found[-limit:]
     cursor = _cursor(page[0]) if len(found) > limit else None
     if as_json or format_ == "json":

@@ -106,7 +106,9 @@ def _lines(report: Report) -> Iterator[str]:
         f"the log verifies: {report.entries} entries, {report.checkpoints} checkpoints",
         f"{report.from_outside} from outside" if report.from_outside else "",
         f"{report.uncovered} entries are not covered by a checkpoint yet",
-        f"{report.not_outside_yet} checkpoints are not outside yet" if report.not_outside_yet else "",
+        f"{report.not_outside_yet} checkpoints are not in the checkpoint file: it was cut, replaced or not writable"
+        if report.not_outside_yet
+        else "",
         f"{report.unverifiable} checkpoints not verified for want of a key" if report.unverifiable else "",
     ]
     yield ", ".join(filter(None, told))

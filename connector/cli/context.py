@@ -132,7 +132,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="Write to a file that does not exist yet.")
 ]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the newest N.", metavar="N")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, max=10**9, help="Only the newest N.", metavar="N")]
 SinceOption = Annotated[
     datetime | None,
     typer.Option("--since", parser=parse_time, metavar="TIME", help="From this time on; without a zone, Beijing time."),

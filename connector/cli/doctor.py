@@ -23,7 +23,8 @@ def doctor(
 ) -> None:
     """Look at keys, certificates, databases, mappings and customs, and say what to do; nothing is changed or sent.
 
-    Exit code 7 for a key or certificate, also for one that expires within 14 days, else 4, 5 or 6; 0 for warnings only.
+    Exit code 9 for a log that is not what its checkpoints say, 7 for a key or certificate, also for one that expires
+    within 14 days, else 4, 5 or 6; 0 for warnings only.
     """
     from connector.doctor.findings import exit_code
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from connector.errors import ConnectorError, SigningError
 from connector.signing.expiry import ExpiryWarning
 
-_FIRST = (7, 4, 5, 6)
+_FIRST = (9, 7, 4, 5, 6)
 """Exit codes in the order of which counts where several apply; any other comes after them."""
 
 
@@ -66,7 +66,7 @@ def faults(check: str, error: ConnectorError) -> Iterator[Finding]:
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """The first that applies of 7, 4, 5, 6; 0 without a fault.
+    """The first that applies of 9, 7, 4, 5, 6; 0 without a fault.
 
     >>> exit_code([ok("TLS", "always verified"), key_fault("certificates", "expired", "renew it")])
     7

@@ -8,10 +8,11 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 from connector.audit.checkpoints import uncovered
-from connector.bootstrap import unchecked_database
+from connector.bootstrap import checkpoint_policy, unchecked_database
 from connector.config import Settings
-from connector.doctor.findings import Finding, Level, ok, warning
-from connector.errors import ConnectorError, DatabaseUnreachable
+from connector.doctor.findings import Finding, Level, faults, ok, warning
+from connector.errors import AuditLogInvalid, ConfigurationError, ConnectorError, DatabaseUnreachable
+from connector.pipeline.checkpoint import agree, newest_outside, require_policy
 from connector.storage import schema
 from connector.storage.database import Database, now_by_database
 
@@ -44,8 +45,15 @@ def audit_log(settings: Settings) -> Iterator[Finding]:
             schema.check(ours)
         except ConnectorError:
             return  # told by the check before
-        with ours.read() as connection:
-            found = uncovered(connection)
+        policy = require_policy(checkpoint_policy(settings))
+        try:
+            outside = newest_outside(policy)
+            with ours.read() as connection:
+                found = uncovered(connection)
+                agree(connection, outside)
+        except (AuditLogInvalid, ConfigurationError) as error:
+            yield from faults("audit log", error)
+            return
     since = f", the first of {found.since:%Y-%m-%d %H:%M:%S} UTC" if found.since else ""
     yield ok("audit log", f"checkpoints are signed; {found.entries} entries are not covered by one yet{since}")
 

@@ -10,7 +10,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -212,7 +212,8 @@ def published(out: Path, data: bytes) -> Iterator[None]:
     except OSError as error:
         raise _unwritten(out, error.strerror or str(error)) from None
     finally:
-        hidden.unlink(missing_ok=True)
+        with suppress(OSError):
+            hidden.unlink()
 
 
 def _for_us_alone(path: str, flags: int) -> int:

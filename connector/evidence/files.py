@@ -111,8 +111,7 @@ def _receipt(found: EvidenceFiles, connection: Connection, entry: Recorded) -> N
     number, digest, table = entry.detail["sequence"], entry.detail.get("content"), RECEIPT_ENVELOPES.c
     kept = [bytes(one) for one in connection.execute(select(table.content).where(table.sequence == number)).scalars()]
     path = f"receipts/{number}.xml"
-    if digest is None:  # an entry of an earlier version, which did not hold it
-        found.files.update({path: kept[0]} if len(kept) == 1 and kept[0] else {})
+    if digest is None:  # an entry of an earlier version, which did not hold it: nothing vouches for any of them
         return
     # The one that it is about; else one that was archived, which has nothing left; else whatever is there in its place.
     kept.sort(key=lambda one: (hashlib.sha256(one).hexdigest() != digest, len(one) > 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 
@@ -26,7 +27,7 @@ def forget(
 
     Raises `UsageError` for a name that the log does not know, and where the entry about it would hold the name.
     """
-    if name == actor or name in reason:
+    if name == actor or re.search(rf"(?<!\w){re.escape(name)}(?!\w)", reason, re.IGNORECASE):
         raise UsageError(
             f"{name} would be named again by the entry that says so",
             effect="nothing was erased",

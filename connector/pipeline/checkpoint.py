@@ -16,7 +16,7 @@ from connector.audit.nodes import StoredTree, lock_log
 from connector.audit.sinks import CheckpointSink
 from connector.audit.verification import rebuild
 from connector.deeds import Deed
-from connector.errors import AuditLogInvalid, ConfigurationError
+from connector.errors import AuditLogInvalid, ConfigurationError, SignatureInvalid
 from connector.pipeline.wiring import CheckpointPolicy, Connector
 from connector.signing.notes import open_note
 
@@ -57,29 +57,43 @@ def require_policy(policy: CheckpointPolicy | None) -> CheckpointPolicy:
 
 
 def _sign(connector: Connector, policy: CheckpointPolicy) -> None:
-    outside = [one for sink in policy.sinks for one in _newest(sink, policy)]
+    outside = newest_outside(policy)
     with connector.database.write(Deed.CHECKPOINT) as transaction:
         lock_log(transaction)
+        agree(transaction, outside)
         size = StoredTree(transaction).size
         last = checkpoints.last(transaction)
         if size == (last.size if last else 0):
             return
-        checkpoint = Checkpoint(origin=policy.signer.name, size=size, root=_root(transaction, size, last, outside))
+        checkpoint = Checkpoint(origin=policy.signer.name, size=size, root=_root(transaction, size, last))
         note, now = policy.signer.sign(checkpoint.text), connector.clock(transaction)
         checkpoints.store(transaction, Issued(size=size, root=checkpoint.root, note=note, signed_at=now))
 
 
-def _root(transaction: Connection, size: int, last: Issued | None, outside: Sequence[Checkpoint]) -> bytes:
-    """The root of the log as it is, which is also what every earlier checkpoint says it was."""
+def newest_outside(policy: CheckpointPolicy) -> list[tuple[str, Checkpoint]]:
+    """The last checkpoint that each sink keeps, by its name. Raises `ConfigurationError` or `AuditLogInvalid`."""
+    return [(sink.name, one) for sink in policy.sinks for one in _newest(sink, policy)]
+
+
+def agree(connection: Connection, outside: Sequence[tuple[str, Checkpoint]]) -> None:
+    """Raise `AuditLogInvalid` unless the log has grown from what is kept outside, and knows it."""
+    tree = StoredTree(connection)
+    for place, one in outside:
+        if one.size > tree.size:
+            raise _altered(f"a checkpoint was signed for {one.size} entries, and there are {tree.size}")
+        known = checkpoints.of_size(connection, one.size)
+        if known is None or known.root != one.root:
+            raise _altered(f"the checkpoint of {one.size} entries in {place} is not in the database")
+
+
+def _root(transaction: Connection, size: int, last: Issued | None) -> bytes:
+    """The root of the log as it is, which is also what the last checkpoint says it was."""
     tree = StoredTree(transaction)
-    said = [(last.size, last.root)] if last else []
-    said += [(one.size, one.root) for one in outside]
     try:
-        for before, root in said:
-            if before > size:
-                raise _altered(f"a checkpoint was signed for {before} entries, and there are {size}")
-            if tree.root(before) != root:
-                raise _altered(f"the first {before} entries are not what a checkpoint says they were")
+        if last is not None and last.size > size:
+            raise _altered(f"a checkpoint was signed for {last.size} entries, and there are {size}")
+        if last is not None and tree.root(last.size) != last.root:
+            raise _altered(f"the first {last.size} entries are not what a checkpoint says they were")
         return rebuild(transaction, tree.frontier(last.size if last else 0)).root()
     except ValueError as error:
         raise _altered(str(error)) from None
@@ -96,7 +110,15 @@ def _altered(why: str) -> AuditLogInvalid:
 def _newest(sink: CheckpointSink, policy: CheckpointPolicy) -> list[Checkpoint]:
     """The last checkpoint that a sink keeps, if any."""
     note = sink.newest()
-    return [Checkpoint.parse(open_note(note, policy.trusted))] if note else []
+    try:
+        return [Checkpoint.parse(open_note(note, policy.trusted))] if note else []
+    except (SignatureInvalid, ValueError) as error:
+        raise AuditLogInvalid(
+            f"the last checkpoint in {sink.name} does not verify: {getattr(error, 'cause', error)}",
+            effect="no checkpoint is signed any more; everything else goes on",
+            remedy="where the key was replaced, add what `connector audit key` printed before to former_keys; if not, "
+            "keep file and database as they are",
+        ) from None
 
 
 def _bring_outside(connector: Connector, policy: CheckpointPolicy) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -144,7 +144,7 @@ def load_note_signer(name: str, key_file: Path, phrase: str | None) -> NoteSigne
     require_phrase_fits(key_file, phrase, encrypted=b"ENCRYPTED" in data)
     try:
         key = load_pem_private_key(data, phrase.encode() if phrase else None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise unusable(

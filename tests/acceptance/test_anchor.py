@@ -46,10 +46,11 @@ def test_message_is_a_checkpoint_from_outside(
     ((size,),) = query(anchored / "connector.db", "SELECT min(size) FROM audit_checkpoint")
     (signed, *_) = read(anchored, "audit", "list", "--event", "signed")["entries"]
     assert signed["detail"]["anchor"] == size
-    proof = tmp_path / "entry.tlog-proof"
-    connector(anchored, "audit", "prove", str(size), "--out", str(proof))
+    bundle = tmp_path / "bundle.zip"
+    connector(anchored, "audit", "export", "--document", "RK10000001", "--reason", "asked", "--out", str(bundle))
     key = connector(anchored, "audit", "key").stdout.split()[0]
-    assert "good" in check_evidence("--key", key, "--checkpoint", sent, proof)
+    said = check_evidence("--key", key, "--checkpoint", sent, bundle)
+    assert f"the checkpoint of {size} entries from outside agrees" in said
 
 
 def test_message_of_a_log_that_was_made_anew_shows_it(

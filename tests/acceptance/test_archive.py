@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import Query, Read, Run
+from tests.acceptance.conftest import Edit, Query, Read, Run
 from tests.conftest import CheckEvidence
 
 RETENTION = """
@@ -64,7 +64,7 @@ def test_what_was_archived_is_said_to_be(old: Path, connector: Run, read: Read) 
     connector(old, "db", "archive", "--reason", "old", "--yes")
     (message, *_) = read(old, "messages", "list")["messages"]
     for command in (("messages", "show", message["id"], "--xml"), ("documents", "replay", "RK10000001")):
-        assert "`connector audit list --event archived` names the file" in connector(old, *command, code=2).stderr
+        assert "--event archived --text KEY`" in connector(old, *command, code=2).stderr
     (document, *_) = read(old, "documents", "show", "RK10000001")["documents"]
     assert document["content"] is None
     assert document["customs_status"] == "released"
@@ -74,3 +74,8 @@ def test_what_was_archived_is_said_to_be(old: Path, connector: Run, read: Read) 
 
 def test_nothing_is_archived_where_nothing_says_how_long(played: Path, connector: Run) -> None:
     assert "[retention] names no payload" in connector(played, "db", "archive", "--dry-run", code=4).stderr
+
+
+def test_folder_that_is_not_there_is_told_before_anything_is_done(old: Path, connector: Run, edit: Edit) -> None:
+    edit(old / "connector.toml", 'folder = "."', 'folder = "nowhere"')
+    assert "nowhere is no folder" in connector(old, "db", "archive", "--dry-run", code=4).stderr

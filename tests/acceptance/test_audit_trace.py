@@ -49,9 +49,16 @@ def test_audit_forget_erases_the_name_when_it_is_confirmed(
 ) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(played, folder)
-    asked = ("audit", "forget", "connector", "--reason", "a test", "--actor", "somebody")
+    (held, *_) = read(folder, "quarantine", "list")["quarantine"]
+    retry = ("quarantine", "retry", "--key", held["key"], "--type", held["type"], "--reason", "a try", "--yes")
+    connector(folder, *retry, "--actor", "zhang")
+    asked = ("audit", "forget", "zhang", "--reason", "Zhangjiagang is no person", "--actor", "somebody")
     assert "nobody is there to confirm" in connector(folder, *asked, code=2).stderr
+    named = ("audit", "forget", "zhang", "--reason", "as ZHANG asked", "--actor", "somebody", "--yes")
+    assert "would be named again" in connector(folder, *named, code=2).stderr
     digest = read(folder, *asked, "--yes")["digest"]
     entries = read(folder, "audit", "list", "--limit", "100000")["entries"]
-    assert {one["actor"] for one in entries} == {digest, "somebody"}
-    assert entries[-1]["event"] == "forgotten"
+    assert [one["actor"] for one in entries[-2:]] == [digest, "somebody"]
+    assert [one["event"] for one in entries[-2:]] == ["retried", "forgotten"]
+    program = ("audit", "forget", "connector", "--reason", "a test", "--yes")
+    assert "nobody's name" in connector(folder, *program, code=2).stderr

@@ -137,6 +137,10 @@ def test_status_and_doctor_tell_what_no_checkpoint_covers(
     assert (
         f"audit entries that no checkpoint covers yet: {entries}, the first of 20" in connector(copy, "status").stdout
     )
+    (check,) = [one for one in read(copy, "doctor", "--offline", code=9)["checks"] if one["check"] == "audit log"]
+    assert check["level"] == "fault"
+    assert "is not in the database" in check["text"]
+    checkpoint_file(copy).unlink()
     (check,) = [one for one in read(copy, "doctor", "--offline")["checks"] if one["check"] == "audit log"]
     assert check["level"] == "ok"
     assert f"{entries} entries are not covered by one yet, the first of 20" in check["text"]

@@ -86,3 +86,41 @@ def test_altered_entry_is_not_proved(sample: Path, connector: Run, query: Query)
     assert "audit entry 17 cannot be proved" in said.stderr
     assert said.stdout == ""
     connector(sample, "audit", "prove", "18")
+
+
+def test_entry_whose_column_was_altered_is_exported_as_its_body_says(
+    sample: Path, connector: Run, query: Query, check_evidence: CheckEvidence, read: Read, tmp_path: Path
+) -> None:
+    for (trigger,) in query(sample / "connector.db", "SELECT name FROM sqlite_master WHERE type = 'trigger'"):
+        query(sample / "connector.db", f"DROP TRIGGER {trigger}")
+    query(sample / "connector.db", "UPDATE audit_entry SET event = 'answered' WHERE event = 'collected'")
+    file = tmp_path / "b.zip"
+    connector(sample, "audit", "export", "--document", "RK10000001", "--reason", "asked", "--out", str(file))
+    assert "good" in check_evidence("--key", read(sample, "audit", "key")["verifier_key"], file)
+
+
+def test_what_cannot_be_written_is_told_in_plain_words(sample: Path, connector: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file" / "b.zip", tmp_path / "nowhere" / "b.zip"):
+        asked = ("audit", "export", "--document", "RK10000001", "--reason", "asked", "--out", str(out))
+        assert "nothing was written there" in connector(sample, *asked, code=2).stderr
+    for wrong in (("audit", "show", "9" * 20), ("audit", "prove", "0"), ("audit", "list", "--limit", "9" * 20)):
+        connector(sample, *wrong, code=2)
+
+
+def test_earlier_copy_of_the_database_hands_out_nothing(sample: Path, connector: Run, tmp_path: Path) -> None:
+    copy = (sample / "connector.db").read_bytes()
+    ask = ("audit", "export", "--document", "RK10000001", "--reason", "asked", "--out")
+    connector(sample, *ask, str(tmp_path / "1.zip"))
+    connector(sample, *ask, str(tmp_path / "2.zip"))
+    (sample / "connector.db").write_bytes(copy)
+    for left in sample.glob("connector.db-*"):
+        left.unlink()
+    assert "a checkpoint was signed for" in connector(sample, *ask, str(tmp_path / "3.zip"), code=9).stderr
+    assert "a checkpoint was signed for" in connector(sample, "audit", "prove", "1", code=9).stderr
+    assert not (tmp_path / "3.zip").exists()
+
+
+def test_key_of_another_kind_is_refused_in_plain_words(sample: Path, connector: Run) -> None:
+    (sample / "certs/audit.key.pem").write_bytes((sample / "certs/enterprise.key.pem").read_bytes())
+    assert "Ed25519" in connector(sample, "audit", "key", code=7).stderr

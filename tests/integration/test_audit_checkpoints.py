@@ -17,7 +17,7 @@ from connector.audit.nodes import StoredTree
 from connector.audit.sinks import CheckpointFile
 from connector.audit.tree import verify_consistency
 from connector.deeds import Deed
-from connector.errors import AuditLogInvalid, ConfigurationError, SignatureInvalid
+from connector.errors import AuditLogInvalid, ConfigurationError
 from connector.pipeline.checkpoint import checkpoint_now, checkpoint_when_due
 from connector.pipeline.wiring import CheckpointPolicy, Connector
 from connector.signing.keyfiles import FileKey
@@ -196,5 +196,27 @@ def test_file_that_another_log_wrote_is_refused(signing: Connector, policy: Chec
     other = load_note_signer("example.com/log", tmp_path / "other.key.pem", None)
     policy.sinks[0].append([other.sign(Checkpoint(origin="example.com/log", size=1, root=bytes(32)).text)])
     write(signing, 1)
-    with pytest.raises(SignatureInvalid):
+    with pytest.raises(AuditLogInvalid, match="does not verify"):
+        checkpoint_now(signing)
+
+
+def test_earlier_copy_of_the_database_is_refused_although_its_last_checkpoint_covers_all_of_it(
+    signing: Connector,
+) -> None:
+    for _ in range(2):
+        write(signing, 5)
+        checkpoint_now(signing)
+    alter(signing.database, "DELETE FROM audit_entry WHERE sequence > 5")
+    alter(signing.database, "DELETE FROM audit_checkpoint WHERE size > 5")
+    with pytest.raises(AuditLogInvalid, match="a checkpoint was signed for 10 entries, and there are 5"):
+        checkpoint_now(signing)
+    assert [size for size in sizes(signing)[0] if size > 5] == []
+
+
+def test_checkpoint_that_the_database_has_lost_is_missed(signing: Connector) -> None:
+    write(signing, 5)
+    checkpoint_now(signing)
+    alter(signing.database, "DELETE FROM audit_checkpoint")
+    write(signing, 1)
+    with pytest.raises(AuditLogInvalid, match=r"the checkpoint of 5 entries in .* is not in the database"):
         checkpoint_now(signing)

@@ -203,6 +203,8 @@ UNTRUE: dict[str, tuple[Callable[[Bundle], object], str]] = {
     "digest-other-entry": (lambda bundle: bundle.digests.update({"messages/1.xml": ["digest", 3]}), "entry 3 holds"),
     "digest-no-entry": (lambda bundle: bundle.digests.update({"messages/1.xml": ["digest", 4]}), "not in the bundle"),
     "digest-no-file": (lambda bundle: bundle.digests.update({"messages/2.xml": ["digest", 5]}), "makes no sense"),
+    "not-bound": (lambda bundle: bundle.files.update({"messages/2.xml": b"<forged/>"}), "is not bound to the log"),
+    "bound-no-more": (lambda bundle: bundle.digests.clear(), "messages/1.xml is not bound to the log"),
     "digest-odd": (lambda bundle: bundle.digests.update({"messages/1.xml": [5]}), "makes no sense"),
 }
 
@@ -297,8 +299,15 @@ def test_checkpoint_from_outside_shows_what_became_of_the_log(
     assert "checkpoint of 4 entries from outside agrees" in said
     assert "checkpoint of 20 entries from outside agrees" in said
     one = written(tmp_path / "one", log.proof_file(5))
-    said = check_evidence("--key", log.key, "--checkpoint", outside, one)
+    assert "checkpoint of 20 entries from outside agrees" in check_evidence(
+        "--key", log.key, "--checkpoint", outside, one
+    )
+    older = written(tmp_path / "older", log.note(4))
+    said = check_evidence("--key", log.key, "--checkpoint", older, good, one, code=3)
+    assert f"{good}: good\n" in said
+    assert f"{one}: good by itself, AND NOT COMPARED\n" in said
     assert "NOT COMPARED: the checkpoint of 4 entries" in said
+    assert f"{one}: good\n" in check_evidence("--key", log.key, one)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ This file needs Python 3.11 or newer and the package `cryptography`, and nothing
 KEY is the public key of the log. Get it from whoever runs the connector on a way that the evidence did not come by.
 A checkpoint file holds what the log signed earlier and you, or somebody you trust, kept ever since.
 
-Exit codes: 0 everything is as it must be; 9 something is not, and the first fault of each file is named; 2 the command
-cannot be carried out as it stands.
+Exit codes: 0 everything is as it must be; 9 something is not, and the first fault of each file is named; 3 everything
+is, but a file holds nothing that a checkpoint from outside could be held against, so it may be of a log that was
+written anew; 2 the command cannot be carried out as it stands.
 
 The file reads from top to bottom: what is not believed, signed notes, the Merkle tree, a proof of one entry, a bundle,
 checkpoints from outside, the command line. What the formats are: https://c2sp.org/signed-note,
@@ -52,7 +53,7 @@ MOST_OF_A_MEMBER = 256 << 20
 MOST_OF_A_BUNDLE = 2 << 30
 """Bytes of all its files, unpacked."""
 MOST_MEMBERS = 200_000
-GOOD, BAD, USAGE = 0, 9, 2
+GOOD, BAD, USAGE, NOT_COMPARED = 0, 9, 2, 3
 T = TypeVar("T")
 
 
@@ -322,6 +323,13 @@ def summary(entry: Mapping[str, Any]) -> str:
 OUR_FILES = ("manifest.json", "checkpoint.txt", "entries.jsonl", "checkpoints.txt", "consistency.json", "digests.json")
 
 
+BOUND_FOLDERS = tuple(
+    f"{name}/"
+    for name in ("rows", "documents", "mappings", "messages", "requests", "responses", "receipts", "certificates")
+)
+"""Every file in these is what an entry is about; one that no entry vouches for may be anything."""
+
+
 class Bundle:
     """The files of a bundle, read one at a time, none written to the disk."""
 
@@ -469,6 +477,9 @@ def check_digests(bundle: Bundle, entries: Mapping[int, Mapping[str, Any]], dige
 def raw_files(bundle: Bundle, bound: set[str]) -> list[str]:
     """Which files the log vouches for, and which only the manifest."""
     others = sorted(bundle.names - bound - set(OUR_FILES))
+    for name in others:
+        if name.startswith(BOUND_FOLDERS):
+            raise Fault(f"{name} is not bound to the log: digests.json names no entry that holds its SHA-256")
     told = [f"{len(bound)} files are bound to the log: an entry holds the SHA-256 of each"]
     if others:
         told.append(f"{len(others)} files are not; whoever made the bundle could have written anything there:")
@@ -479,11 +490,14 @@ def raw_files(bundle: Bundle, bound: set[str]) -> list[str]:
 # ---------------------------------------------------------------- checkpoints from outside
 
 
-def compare(evidence: Evidence, outside: Head) -> str:
-    """What holding the evidence against a checkpoint from outside shows; raises `Fault` if they contradict."""
+def compare(evidence: Evidence, outside: Head) -> tuple[bool, str]:
+    """Whether the evidence agrees with a checkpoint from outside, in words; raises `Fault` if they contradict.
+
+    False where there is nothing in the evidence to hold against it.
+    """
     mine, what = evidence.head, f"the checkpoint of {outside.size} entries from outside"
     if outside.origin != mine.origin:
-        return f"NOT COMPARED: {what} is of another log, {outside.origin}"
+        return False, f"NOT COMPARED: {what} is of another log, {outside.origin}"
     if outside.size > mine.size:
         raise Fault(
             f"the log had {outside.size} entries when the checkpoint from outside was signed, and this ends at "
@@ -491,12 +505,12 @@ def compare(evidence: Evidence, outside: Head) -> str:
         )
     known = evidence.issued.get(outside.size)
     if known is not None and known.root == outside.root:
-        return f"{what} agrees: its entries are still what they were when it was signed"
+        return True, f"{what} agrees: its entries are still what they were when it was signed"
     if known is not None:
         raise Fault(f"{what} has another root: the log was rewritten, or there are two of it")
     if evidence.is_complete:
         raise Fault(f"{what} is missing among all that were signed: it was taken out, or there are two logs")
-    return f"NOT COMPARED: {what}, because the file does not hold that one"
+    return False, f"NOT COMPARED: {what}, because the file does not hold that one"
 
 
 def outside_heads(file: Path, keys: Iterable[Key]) -> list[Head]:
@@ -505,6 +519,14 @@ def outside_heads(file: Path, keys: Iterable[Key]) -> list[Head]:
     if not notes:
         raise Fault("it holds no checkpoint")
     return [open_note(note, keys) for note in notes]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a file shows, in lines to be told, and whether it agrees with any checkpoint from outside."""
+
+    lines: list[str]
+    agrees: bool
 
 
 # ---------------------------------------------------------------- the command line
@@ -519,8 +541,8 @@ def read_text_file(file: Path) -> bytes:
     return data
 
 
-def check_file(file: Path, keys: Sequence[Key], outside: Sequence[Head]) -> list[str]:
-    """What one file shows, in lines to be told."""
+def check_file(file: Path, keys: Sequence[Key], outside: Sequence[Head]) -> Seen:
+    """What one file shows."""
     with file.open("rb") as opened:
         is_bundle = opened.read(2) == b"PK"
     try:
@@ -529,7 +551,9 @@ def check_file(file: Path, keys: Sequence[Key], outside: Sequence[Head]) -> list
         raise Fault(f"it cannot be read: {error.strerror}") from None
     head = evidence.head
     signed = f"the log {head.origin} had {head.size} entries when {head.key.name}+{head.key.identity.hex()} signed it"
-    return [signed, *evidence.lines, *(compare(evidence, one) for one in outside)]
+    compared = [compare(evidence, one) for one in outside]
+    lines = [signed, *evidence.lines, *(text for _, text in compared)]
+    return Seen(lines=lines, agrees=any(agrees for agrees, _ in compared))
 
 
 UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, EOFError, ValueError)
@@ -579,20 +603,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Fault as error:
         parser().error(str(error))
     outside: list[Head] = []
+    alone = False
     try:
         for file in given.checkpoint:
             heads = attempt(file, partial(outside_heads, file, keys))
             results.append(heads)
             outside += heads or []
         for file in given.files:
-            lines = attempt(file, partial(check_file, file, keys, outside))
-            results.append(lines)
-            if lines is not None:
-                say(f"{file}: good", lines)
+            seen = attempt(file, partial(check_file, file, keys, outside))
+            results.append(seen)
+            if seen is not None:
+                is_alone = bool(outside) and not seen.agrees
+                alone |= is_alone
+                say(f"{file}: {'good by itself, AND NOT COMPARED' if is_alone else 'good'}", seen.lines)
     except OSError as error:
         parser().error(f"{error.filename}: {error.strerror}")
     sys.stdout.write(f"\n{LIMITS}")
-    return GOOD if all(results) else BAD
+    if not all(results):
+        return BAD
+    return NOT_COMPARED if alone else GOOD
 
 
 if __name__ == "__main__":
