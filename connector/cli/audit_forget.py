@@ -21,6 +21,7 @@ def forget(
     as_json: JsonOption = False,
 ) -> None:
     """Erase who is behind an actor's entries, for ever; the entries stay, and the log still verifies."""
+    from connector.audit.queries import EntryFilter, entries
     from connector.bootstrap import open_database
     from connector.evidence.forget import forget as erase
     from connector.pipeline.wiring import ACTOR
@@ -33,7 +34,11 @@ def forget(
     if not yes:
         confirm(lambda: say(f"{name} will be erased from the audit log; nobody can undo it"), remedy="add --yes")
     digest = erase(database, name, reason=reason, actor=actor)
+    with database.read() as connection:
+        named = len(entries(connection, EntryFilter(text=name)))
+    if named:
+        say(f"{named} entries have the name in their own words, e.g. in a reason; those cannot be erased")
     if as_json:
-        print_object({"digest": digest})
+        print_object({"digest": digest, "still_named_in": named})
         return
     print_lines([f"erased; entries name {digest} instead"])

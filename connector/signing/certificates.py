@@ -89,4 +89,4 @@ def key_name_of(serial_number: int) -> str:
 
 def unusable(cause: str, remedy: str) -> SigningError:
     """The error for a key or certificate that nothing can be signed with."""
-    return SigningError(cause, effect="no message can be signed with it", remedy=remedy)
+    return SigningError(cause, effect="nothing can be signed with it", remedy=remedy)

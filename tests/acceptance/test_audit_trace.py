@@ -50,13 +50,15 @@ def test_audit_forget_erases_the_name_when_it_is_confirmed(
     folder = tmp_path / "copy"
     shutil.copytree(played, folder)
     (held, *_) = read(folder, "quarantine", "list")["quarantine"]
-    retry = ("quarantine", "retry", "--key", held["key"], "--type", held["type"], "--reason", "a try", "--yes")
+    retry = ("quarantine", "retry", "--key", held["key"], "--type", held["type"], "--reason", "zhang asks", "--yes")
     connector(folder, *retry, "--actor", "zhang")
-    asked = ("audit", "forget", "zhang", "--reason", "Zhangjiagang is no person", "--actor", "somebody")
+    asked = ("audit", "forget", "zhang", "--reason", "Zhangjiagang", "--actor", "somebody")
     assert "nobody is there to confirm" in connector(folder, *asked, code=2).stderr
     named = ("audit", "forget", "zhang", "--reason", "as ZHANG asked", "--actor", "somebody", "--yes")
     assert "would be named again" in connector(folder, *named, code=2).stderr
-    digest = read(folder, *asked, "--yes")["digest"]
+    erased = read(folder, *asked, "--yes")
+    digest = erased["digest"]
+    assert erased["still_named_in"] == 2  # the reason of the retry, and the town
     entries = read(folder, "audit", "list", "--limit", "100000")["entries"]
     assert [one["actor"] for one in entries[-2:]] == [digest, "somebody"]
     assert [one["event"] for one in entries[-2:]] == ["retried", "forgotten"]
