@@ -15,10 +15,10 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from connector.audit.bodies import KEY_COLUMNS, code_of, digest_of_name, encode, state_of, time_text
 from connector.audit.events import Entry
-from connector.audit.nodes import PEAKS, frontier_of, lock_log
+from connector.audit.nodes import LOG, PEAKS, frontier_of, lock_log
 from connector.audit.tree import leaf_hash
 from connector.storage.audit import ACTORS, AUDIT_ENTRIES
-from connector.storage.bulk import insert_all
+from connector.storage.round_trips import insert_all, lock_and_read
 
 _SALT_BYTES = 32
 _HASHES = select(AUDIT_ENTRIES.c.hashes).where(AUDIT_ENTRIES.c.sequence == PEAKS.c.sequence).scalar_subquery()
@@ -38,8 +38,7 @@ def append(transaction: Connection, entries: Sequence[Entry], *, actor: str, tim
     """Number and write the entries. Nothing else may be written in the transaction afterwards."""
     if not entries:
         return
-    lock_log(transaction)
-    peaks = transaction.execute(_LAST, {"name": actor}).all()
+    peaks = lock_and_read(transaction, LOG, _LAST, name=actor)
     tree = frontier_of(peaks)
     actor_id, digest = (peaks[0].id, peaks[0].digest) if peaks and peaks[0].id else _actor(transaction, actor)
     written = time_text(time)

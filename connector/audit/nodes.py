@@ -28,10 +28,13 @@ from connector.audit.tree import (
 from connector.storage.audit import AUDIT_ENTRIES
 from connector.storage.database import lock
 
+LOG = "audit"
+"""The lock of whoever appends."""
+
 
 def lock_log(transaction: Connection) -> None:
     """Be the only one that appends until the transaction ends."""
-    lock(transaction, "audit")
+    lock(transaction, LOG)
 
 
 def _peaks() -> CTE:

@@ -159,10 +159,13 @@ def now_by_database(connection: Connection) -> datetime:
     return datetime.fromisoformat(written).replace(tzinfo=UTC)
 
 
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"
+
+
 def lock(transaction: Connection, name: str) -> None:
     """Wait until no other transaction holds this name. SQLite's only writer holds every name already."""
     if transaction.dialect.name == "postgresql":
-        transaction.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+        transaction.execute(text(LOCK), {"name": name})
 
 
 def _sqlite_file(engine: Engine) -> SqliteFile | None:
