@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from connector.audit import checkpoints, log
-from connector.audit.bodies import KEY_COLUMNS, canonical, code_of, state_of
+from connector.audit.bodies import KEY_COLUMNS, code_of, state_of, utf8
+from connector.audit.bodies import write as write_json
 from connector.audit.checkpoints import Checkpoint, Issued
 from connector.audit.events import Entry, Event
 from connector.audit.nodes import StoredTree
@@ -130,7 +131,7 @@ def restamped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     tree, made = Frontier(), []
     for number, row in enumerate(rows, start=1):
         said = json.loads(row["body"])
-        body = row["body"] if said["sequence"] == number else canonical(said | {"sequence": number})
+        body = row["body"] if said["sequence"] == number else utf8(write_json(said | {"sequence": number}))
         made.append(row | {"sequence": number, "body": body, "hashes": b"".join(tree.add(leaf_hash(body)))})
     return made
 
@@ -140,7 +141,7 @@ def with_body(row: dict[str, Any], **changes: object) -> dict[str, Any]:
     said = json.loads(row["body"]) | changes
     columns = {name: said.get(name, "") for name in KEY_COLUMNS}
     detail = said["detail"]
-    return row | columns | {"body": canonical(said), "code": code_of(detail), "state": state_of(detail)}
+    return row | columns | {"body": utf8(write_json(said)), "code": code_of(detail), "state": state_of(detail)}
 
 
 def flipped(random: Random, data: bytes, at: range) -> bytes:
