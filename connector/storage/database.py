@@ -66,6 +66,7 @@ class Database:
         # PostgreSQL's own level shows each statement another state.
         options = {"isolation_level": "REPEATABLE READ"} if self.is_postgresql else {}
         self._reader = self._engine.execution_options(**options)
+        self._writer = self._engine.execution_options(**{_WRITER: True})
 
     @property
     def is_postgresql(self) -> bool:
@@ -102,8 +103,7 @@ class Database:
     @contextmanager
     def write(self, deed: Deed) -> Iterator[Connection]:
         """One transaction: all of the block or nothing of it. Raises `DatabaseUnreachable`."""
-        writer = self._engine.execution_options(**{_WRITER: True})
-        with self._translated(_WRITE_FAILED), writer.begin() as transaction:
+        with self._translated(_WRITE_FAILED), self._writer.begin() as transaction:
             self._require_same_file()
             yield transaction
             self._watch(deed, "before")
