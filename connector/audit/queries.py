@@ -19,6 +19,7 @@ from connector.audit.bodies import KEY_COLUMNS
 from connector.audit.events import Event, Recorded
 from connector.storage.audit import ACTORS, AUDIT_ENTRIES
 from connector.storage.columns import UtcTime
+from connector.storage.limits import portions
 
 _RARE = ("source_key", "business_key", "message_id", "waybill", "export_list")
 """Columns of which one value names few entries."""
@@ -98,18 +99,16 @@ def story(
     Entries about the other documents of those messages are left out.
     """
     table = AUDIT_ENTRIES.c
-    query = (
-        _joined()
-        .where(
-            or_(
-                and_(table.source_key.in_(source_keys), table.source_key != ""),
-                and_(table.business_key.in_(business_keys), table.business_key != ""),
-                and_(table.message_id.in_(message_ids), table.message_id != "", table.business_key == ""),
-            )
-        )
-        .order_by(table.sequence)
-    )
-    return [_recorded(row) for row in connection.execute(query)]
+    whose = [
+        *(and_(table.source_key.in_(some), table.source_key != "") for some in portions(source_keys)),
+        *(and_(table.business_key.in_(some), table.business_key != "") for some in portions(business_keys)),
+        *(
+            and_(table.message_id.in_(some), table.message_id != "", table.business_key == "")
+            for some in portions(message_ids)
+        ),
+    ]
+    rows = {row.sequence: row for condition in whose for row in connection.execute(_joined().where(condition))}
+    return [_recorded(rows[number]) for number in sorted(rows)]
 
 
 def count(connection: Connection) -> int:

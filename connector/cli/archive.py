@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from connector.cli.confirm import confirm
-from connector.cli.context import USER, ActorOption, JsonOption, settings_of
+from connector.cli.context import USER, ActorOption, JsonOption, parse_reason, settings_of
 from connector.cli.output import print_lines, print_object, say
-from connector.errors import UsageError
 
 if TYPE_CHECKING:
     from connector.evidence.payloads import Amount, Payload, Policy
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 def archive(
     context: typer.Context,
-    reason: Annotated[str, typer.Option("--reason", help="Why; it goes into the audit log.")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it goes into the audit log.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be archived.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
     actor: ActorOption = USER,
@@ -46,8 +45,7 @@ def archive(
         else:
             print_lines(_due(policy, amounts))
         return
-    if not reason.strip():
-        raise UsageError("--reason is empty", effect="nothing was done", remedy="say why, for the audit log")
+    parse_reason(reason)
     if not yes:
         confirm(lambda: say("\n".join(_due(policy, amounts))), remedy="add --yes, or --dry-run to look first")
     removed: Counter[Payload] = Counter()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connector.cli.context import USER, ActorOption, JsonOption, parse_time, settings_of
+from connector.cli.context import USER, ActorOption, JsonOption, ReasonOption, parse_time, settings_of
 from connector.cli.output import print_lines, print_object
 from connector.errors import UsageError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def export(
     context: typer.Context,
     out: Annotated[Path, typer.Option("--out", metavar="FILE.zip", help="Write to a file that does not exist yet.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it goes into the audit log.")],
+    reason: ReasonOption,
     document: Annotated[
         str | None,
         typer.Option(
@@ -43,8 +43,6 @@ def export(
     from connector.bootstrap import build_connector
     from connector.evidence.export import export as export_scope
 
-    if not reason.strip():
-        raise UsageError("--reason is empty", effect="nothing was done", remedy="say why, for the audit log")
     scope = _scope(document, since, until)
     exported = export_scope(build_connector(settings_of(context)), scope, out=out, reason=reason, actor=actor)
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from connector.cli.confirm import confirm
-from connector.cli.context import USER, ActorOption, JsonOption, settings_of
+from connector.cli.context import USER, ActorOption, JsonOption, ReasonOption, settings_of
 from connector.cli.output import print_lines, print_object, say
 from connector.errors import UsageError
 
@@ -15,19 +15,20 @@ from connector.errors import UsageError
 def forget(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="As `audit list` shows the actor.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why, without the name; it goes into the audit log.")],
+    reason: ReasonOption,
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
     actor: ActorOption = USER,
     as_json: JsonOption = False,
 ) -> None:
-    """Erase who is behind an actor's entries, for ever; the entries stay, and the log still verifies."""
+    """Erase who is behind an actor's entries, for ever; the entries stay, and the log still verifies.
+
+    The reason must not hold the name: it stays too.
+    """
     from connector.audit.queries import EntryFilter, entries
     from connector.bootstrap import open_database
     from connector.evidence.forget import forget as erase
     from connector.pipeline.wiring import ACTOR
 
-    if not reason.strip():
-        raise UsageError("--reason is empty", effect="nothing was done", remedy="say why, for the audit log")
     if name == ACTOR:
         raise UsageError(f"{name} is the program, nobody's name", effect="nothing was erased", remedy="name a person")
     database = open_database(settings_of(context))

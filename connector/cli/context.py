@@ -53,6 +53,12 @@ USER = _current_user()
 """Who is at the keyboard, for the audit log."""
 
 
+def settings_with(context: typer.Context, mappings: Path | None) -> Settings:
+    """The same, with the mappings of another folder where one is given."""
+    settings = settings_of(context)
+    return settings if mappings is None else settings.model_copy(update={"mappings": mappings})
+
+
 def parse_time(text: str) -> datetime:
     """A time of the command line in UTC: ISO 8601; without a zone it is Beijing time."""
     from connector.messages.catalogue import BEIJING
@@ -106,6 +112,13 @@ def parse_name(text: str) -> str:
     return text
 
 
+def parse_reason(text: str) -> str:
+    """Why something is done. Raises `UsageError` for none."""
+    if not text.strip():
+        raise UsageError("--reason is empty", effect="nothing was done", remedy="say why, for the audit log")
+    return text
+
+
 def parse_event(text: str) -> str:
     """An event of the audit log, as the command line names it."""
     from connector.audit.events import Event
@@ -127,6 +140,19 @@ def _one_of(known: Iterable[str], text: str) -> str:
 
 ActorOption = Annotated[
     str, typer.Option("--actor", parser=parse_name, metavar="NAME", help="Who asks for it; whose name the log has.")
+]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", parser=parse_reason, metavar="TEXT", help="Why; it goes into the audit log.")
+]
+MappingsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--mappings",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Mappings and records files in this folder, instead of those of the configuration.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 OutOption = Annotated[

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connector.cli.context import JsonOption, OutOption, TypeOption, settings_of
+from connector.cli.context import JsonOption, MappingsOption, OutOption, TypeOption, settings_with
 from connector.cli.output import print_lines, print_object, shown, write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from connector.config import Settings
     from connector.mapping.coverage import Coverage
     from connector.pipeline.preview import Preview
 
 app = typer.Typer(help="Mappings: whether they are sound, and what they make of a record.", no_args_is_help=True)
 
 _DIFFERS = 3
-
-MappingsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--mappings",
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="Mappings and records files in this folder, instead of those of the configuration.",
-    ),
-]
 
 
 @app.command()
@@ -43,7 +30,7 @@ def check(context: typer.Context, mappings: MappingsOption = None, as_json: Json
     from connector.bootstrap import read_mappings
     from connector.mapping.coverage import coverage, unused
 
-    files, loaded = read_mappings(_settings(context, mappings))
+    files, loaded = read_mappings(settings_with(context, mappings))
     found = [coverage(one) for one in loaded]
     left = {
         name: unused(file.shape, [one for one in loaded if one.collection == name], file.needed)
@@ -55,7 +42,8 @@ def check(context: typer.Context, mappings: MappingsOption = None, as_json: Json
     for one in found:
         print_lines(_covered(one))
     for name, columns in left.items():
-        print_lines([f"{name}: {len(columns)} columns are read and used by no mapping", *_listed(columns)])
+        told = f": {', '.join(columns)}" if columns else ""
+        print_lines([f"{name}: {len(columns)} columns are read and used by no mapping{told}"])
 
 
 @app.command()
@@ -69,7 +57,7 @@ def docs(
     from connector.bootstrap import read_mappings
     from connector.mapping.describe import describe
 
-    _, loaded = read_mappings(_settings(context, mappings))
+    _, loaded = read_mappings(settings_with(context, mappings))
     pages = [describe(one) for one in loaded if type_ in {None, one.message_type.name}]
     write_bytes("\n".join(pages).encode(), out)
 
@@ -93,13 +81,10 @@ def preview(
     """
     from connector.bootstrap import build_collections, open_database, transfer_of
     from connector.pipeline.preview import preview as previewed
-    from connector.storage.database import now_by_database
 
-    settings = _settings(context, mappings)
+    settings = settings_with(context, mappings)
     collections = build_collections(settings)
-    with open_database(settings).read() as connection:
-        now = now_by_database(connection)
-        found = previewed(connection, collections, transfer_of(settings), key, type_=type_, now=now)
+    found = previewed(open_database(settings), collections, transfer_of(settings), key, type_=type_)
     if as_json:
         print_object({"previews": [asdict(one) for one in found]})
     for one in [] if as_json else found:
@@ -108,22 +93,13 @@ def preview(
         raise typer.Exit(_DIFFERS)
 
 
-def _settings(context: typer.Context, mappings: Path | None) -> Settings:
-    settings = settings_of(context)
-    return settings if mappings is None else settings.model_copy(update={"mappings": mappings})
-
-
 def _covered(one: Coverage) -> Iterator[str]:
     yield (
         f"{one.mapping} version {one.version}: {one.records} -> {one.type}, "
         f"{one.elements - len(one.open)} of {one.elements} elements have a line"
     )
-    yield from _listed([f"left open: {name}" if not at else name for at, name in enumerate(one.open)])
-
-
-def _listed(names: Sequence[str]) -> Iterator[str]:
-    if names:
-        yield f"  {', '.join(names)}"
+    if one.open:
+        yield f"  left open: {', '.join(one.open)}"
 
 
 def _told(one: Preview) -> Iterator[str]:

@@ -15,6 +15,7 @@ from connector.cli.context import (
     JsonOption,
     KeyOption,
     LimitOption,
+    ReasonOption,
     SinceOption,
     StateOption,
     StatusOption,
@@ -120,7 +121,7 @@ def settle(
     verdict: Annotated[
         str, typer.Option("--as", parser=parse_verdict, metavar="VERDICT", help="delivered, not_received or closed.")
     ],
-    reason: Annotated[str, typer.Option("--reason", help="How you know; it goes into the audit log.")],
+    reason: ReasonOption,
     actor: ActorOption = USER,
     as_json: JsonOption = False,
 ) -> None:
@@ -133,8 +134,6 @@ def settle(
     from connector.pipeline.settle import Verdict
     from connector.pipeline.settle import settle as carry_out
 
-    if not reason.strip():
-        raise UsageError("--reason is empty", effect="nothing was changed", remedy="say why, for the audit log")
     database = open_database(settings_of(context))
     state = carry_out(database, MessageId(message_id), Verdict(verdict), reason=reason, actor=actor)
     if as_json:

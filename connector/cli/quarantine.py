@@ -17,6 +17,7 @@ from connector.cli.context import (
     ExportListOption,
     JsonOption,
     KeyOption,
+    ReasonOption,
     SinceOption,
     TypeOption,
     UntilOption,
@@ -93,7 +94,7 @@ def show(
 @app.command()
 def retry(
     context: typer.Context,
-    reason: Annotated[str, typer.Option("--reason", help="Why; it goes into the audit log.")],
+    reason: ReasonOption,
     since: SinceOption = None,
     until: UntilOption = None,
     key: KeyOption = None,
@@ -111,8 +112,6 @@ def retry(
     from connector.bootstrap import build_connector
     from connector.pipeline.retry import retry as try_again
 
-    if not reason.strip():
-        raise UsageError("--reason is empty", effect="nothing was done", remedy="say why, for the audit log")
     connector = build_connector(settings_of(context))
     wanted = _Wanted(since=since, until=until, key=key, waybill=waybill, export_list=export_list, type=type_)
     waiting = wanted.among(connector.database)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from connector.cli.context import JsonOption, settings_of
+from connector.cli.context import JsonOption, MappingsOption, settings_with
 from connector.cli.output import print_json, print_lines, shown
 from connector.errors import UsageError
 
@@ -26,29 +25,19 @@ def replay(
             metavar="KEY", help="Business key, order number, waybill, export list number, or guid of a revision."
         ),
     ],
-    mappings: Annotated[
-        Path | None,
-        typer.Option(
-            "--mappings",
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
-            help="Mappings and records files as they were then, instead of those of the configuration.",
-        ),
-    ] = None,
+    mappings: MappingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build each message that carried a document once more from the stored source rows, and compare every byte.
 
-    Lookups are read again from the enterprise's databases. Nothing is written, sent or signed.
+    Lookups are read again from the enterprise's databases. Where the mappings have changed, give those of then with
+    --mappings. Nothing is written, sent or signed.
     """
     from connector.bootstrap import build_collections, open_database, transfer_of
     from connector.evidence.replay import replay as build_again
     from connector.outbox.queries import find_documents, message
 
-    settings = settings_of(context)
-    if mappings is not None:
-        settings = settings.model_copy(update={"mappings": mappings})
+    settings = settings_with(context, mappings)
     database = open_database(settings)
     with database.read() as connection:
         found = find_documents(connection, name)

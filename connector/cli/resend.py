@@ -13,6 +13,7 @@ from connector.cli.context import (
     ExportListOption,
     JsonOption,
     KeyOption,
+    ReasonOption,
     SinceOption,
     StateOption,
     StatusOption,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 def resend(
     context: typer.Context,
-    reason: Annotated[str, typer.Option("--reason", help="Why; it goes into the audit log.")],
+    reason: ReasonOption,
     ids: Annotated[
         list[str] | None,
         typer.Argument(metavar="[ID]...", help="Message ids, guids, business keys, order numbers or waybills."),
@@ -58,8 +59,6 @@ def resend(
     from connector.outbox.queries import Filter
     from connector.pipeline.resend import Action, carry_out
 
-    if not reason.strip():
-        raise UsageError("--reason is empty", effect="nothing was done", remedy="say why, for the audit log")
     wanted = Filter(
         since=since,
         until=until,

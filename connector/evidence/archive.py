@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -30,7 +29,6 @@ from connector.outbox.queries import documents_of_keys
 from connector.pipeline.checkpoint import checkpoint_now, require_policy
 from connector.pipeline.wiring import Connector
 from connector.storage.database import lock
-from connector.storage.limits import portions
 
 _AT_MOST = {
     Payload.SOURCE_ROWS: 200,
@@ -106,18 +104,14 @@ def _next(connection: Connection, before: Mapping[Payload, datetime], after: Map
 
 
 def _story(connection: Connection, concerned: Concerned) -> Story:
-    story = partial(queries.story, connection)
-    told = [
-        *(story(source_keys=some, business_keys=(), message_ids=()) for some in portions(concerned.source_keys)),
-        *(story(source_keys=(), business_keys=some, message_ids=()) for some in portions(concerned.business_keys)),
-        *(story(source_keys=(), business_keys=(), message_ids=some) for some in portions(concerned.message_ids)),
-    ]
-    entries = {entry.sequence: entry for some in told for entry in some}
+    keys = concerned.business_keys
     return Story(
         source_keys=concerned.source_keys,
-        documents=[one for some in portions(concerned.business_keys) for one in documents_of_keys(connection, some)],
+        documents=documents_of_keys(connection, keys),
         waiting=(),
-        entries=[entries[number] for number in sorted(entries)],
+        entries=queries.story(
+            connection, source_keys=concerned.source_keys, business_keys=keys, message_ids=concerned.message_ids
+        ),
     )
 
 

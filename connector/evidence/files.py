@@ -110,9 +110,9 @@ def _receipt(found: EvidenceFiles, connection: Connection, entry: Recorded) -> N
     """Customs numbers its envelopes at each address anew, so there may be several of one number."""
     number, digest, table = entry.detail["sequence"], entry.detail.get("content"), RECEIPT_ENVELOPES.c
     kept = [bytes(one) for one in connection.execute(select(table.content).where(table.sequence == number)).scalars()]
-    path = f"receipts/{number}.xml"
     if digest is None:  # an entry of an earlier version, which did not hold it: nothing vouches for any of them
         return
+    path = f"receipts/{number}.xml"
     # The one that it is about; else one that was archived, which has nothing left; else whatever is there in its place.
     kept.sort(key=lambda one: (hashlib.sha256(one).hexdigest() != digest, len(one) > 0))
     content = kept[0] if kept else None

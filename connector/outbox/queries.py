@@ -107,8 +107,9 @@ def find_documents(connection: Connection, name: str) -> list[DocumentView]:
 def documents_of_keys(connection: Connection, business_keys: Sequence[str]) -> list[DocumentView]:
     """Every revision of these documents."""
     table = DOCUMENTS.c
-    order = (table.type, table.business_key, table.revision)
-    rows = connection.execute(select(DOCUMENTS).where(table.business_key.in_(business_keys)).order_by(*order)).all()
+    queries = [select(DOCUMENTS).where(table.business_key.in_(some)) for some in portions(business_keys)]
+    rows = [row for query in queries for row in connection.execute(query)]
+    rows.sort(key=lambda row: (row.type, row.business_key, row.revision))
     carriers = _carriers(connection, [row.guid for row in rows])
     return [_document(row, carriers) for row in rows]
 

@@ -18,6 +18,7 @@ from connector.messages.records import SourceKey, SourceRecord
 from connector.outbox import documents
 from connector.outbox.queries import content
 from connector.pipeline.wiring import Collection
+from connector.storage.database import Database, now_by_database
 
 _GUID = "00000000-0000-0000-0000-000000000000"
 """Of a message that is never sent."""
@@ -43,20 +44,19 @@ class Preview:
 
 
 def preview(
-    connection: Connection,
+    database: Database,
     collections: Sequence[Collection],
     transfer: Transfer,
     key: str,
     *,
     type_: str | None,
-    now: datetime,
 ) -> list[Preview]:
     """Map the record as it stands in the source now, in every message type that is made of it, or in one.
 
     key: of the record in its source, with or without its collection: ``RK10000001`` or ``returns/RK10000001``. Raises
     `UsageError` for an unknown key, `SourceUnreachable`, `SourceChanged`.
     """
-    found = []
+    outcomes = []
     for collection in collections:
         name = key.removeprefix(f"{collection.name}/")
         record = collection.source.current(SourceKey(collection=collection.name, key=name))
@@ -66,13 +66,15 @@ def preview(
             raise UsageError(f"{collection.name}/{name}: {record.reason}", remedy="correct the row in the source")
         mappings = [one for one in collection.mappings if type_ in {None, one.message_type.name}]
         lookups = collection.source.look_up(collection.lookups, [record])
-        found += [_one(connection, one, one.apply(record, lookups), transfer, now) for one in mappings]
-    if not found:
+        outcomes += [(one, one.apply(record, lookups)) for one in mappings]
+    if not outcomes:
         raise UsageError(
             f"no source has a record {key}" + (f" that a {type_} is made of" if type_ else ""),
             remedy="give the key that the record has in its source, e.g. RK10000001 or returns/RK10000001",
         )
-    return found
+    with database.read() as connection:
+        now = now_by_database(connection)
+        return [_one(connection, mapping, outcome, transfer, now) for mapping, outcome in outcomes]
 
 
 def _one(

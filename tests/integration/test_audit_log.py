@@ -152,3 +152,19 @@ def test_story_leaves_out_what_happened_to_others_in_the_same_message(database: 
     with database.read() as connection:
         story = queries.story(connection, source_keys=["s/1"], business_keys=["A/1"], message_ids=["m"])
     assert [one.sequence for one in story] == [1, 3, 5, 7]
+
+
+def test_story_of_more_keys_than_a_statement_takes_has_each_entry_once_in_order(database: Database) -> None:
+    told = [
+        Entry(event=Event.MAPPED, source_key=f"returns/{number}", business_key=f"A/{number}") for number in range(1200)
+    ]
+    with database.write(Deed.PREPARE) as transaction:
+        log.append(transaction, told, actor="a", time=datetime(2026, 6, 1, tzinfo=UTC))
+    with database.read() as connection:
+        found = queries.story(
+            connection,
+            source_keys=[one.source_key for one in told],
+            business_keys=[one.business_key for one in reversed(told)],
+            message_ids=(),
+        )
+    assert [one.sequence for one in found] == list(range(1, 1201))
