@@ -208,6 +208,7 @@ def test_one_cycle_says_so_when_another_process_is_collecting(
 
 def test_status_shows_the_breaker_of_each_endpoint(busy: Path, connector: Run, read: Read, edit: Edit) -> None:
     edit(busy / "connector.toml", "breaker_open_seconds = 2", "breaker_open_seconds = 600\nbreaker_failures = 2")
+    edit(busy / "connector.toml", "retry_first_seconds = 1", "retry_first_seconds = 0.01")  # due at the second run
     assert [one["breaker"] for one in read(busy, "status")["endpoints"]] == ["closed", "closed"]
     connector(busy, "run", "--once", code=6)
     submissions, receipts = read(busy, "status")["endpoints"]
