@@ -12,26 +12,29 @@ from typing import TypeAlias
 from connector.mapping.compiler import Constants, compile_text
 from connector.mapping.files import ElementRule
 from connector.mapping.outcomes import Refused, shown
-from connector.messages.catalogue import REVISION_FIELDS, Field
+from connector.messages.catalogue import Field, MessageType
 from connector.messages.records import RecordShape
 
 Finding: TypeAlias = tuple[tuple[str, ...], str]
 """The keys that lead to a fault in the file, and what is wrong there."""
 
 
-def check_table(table: str, written: Collection[str], fields: Collection[Field]) -> Iterator[Finding]:
+def check_table(
+    table: str, written: Collection[str], fields: Collection[Field], kind: MessageType
+) -> Iterator[Finding]:
     """Elements that do not exist, are not for mappings, or are needed and have no line.
 
     written: all elements the table has a line for, sound or not.
     """
-    names = [field.name for field in fields if field.name not in REVISION_FIELDS]
+    names = [field.name for field in fields if field.name not in kind.own_fields]
     for name in written:
-        if name in REVISION_FIELDS:
-            yield (table, name), "is set by the connector for each revision; remove it"
+        if name in kind.own_fields:
+            yield (table, name), "is set by the connector for each document; remove it"
         elif name not in names:
             yield (table, name), f"is no element here{_meant(name, names)}"
     for field in fields:
-        if field.required and field.name in names and field.name not in written:
+        is_found = field.name in kind.areas  # from the location, by [sites.NAME.areas]
+        if field.required and field.name in names and field.name not in written and not is_found:
             yield (table, field.name), "is required by the schema and no line fills it; add one"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from connector.mapping.compiler import Element
 from connector.mapping.engine import DocumentMapping
-from connector.messages.catalogue import REVISION_FIELDS, Field
+from connector.messages.catalogue import Field
 from connector.messages.records import RecordShape
 
 
@@ -28,7 +28,7 @@ class Coverage:
 def coverage(mapping: DocumentMapping) -> Coverage:
     """What a mapping covers of its message type."""
     kind = mapping.message_type
-    head = [field for field in kind.head_fields if field.name not in REVISION_FIELDS]
+    head = [field for field in kind.head_fields if field.name not in kind.own_fields]
     return Coverage(
         mapping=mapping.name,
         type=kind.name,

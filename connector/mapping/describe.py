@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from connector.mapping.compiler import Element
 from connector.mapping.engine import DocumentMapping
-from connector.messages.catalogue import REVISION_FIELDS, Field, FieldKind
+from connector.messages.catalogue import Field, FieldKind, MessageType
 from connector.messages.names import CHINESE
 
 _HEADING = ("要素 element", "名称 name", "格式 format", "必填 required", "来源 made of")
@@ -22,21 +22,23 @@ def describe(mapping: DocumentMapping) -> str:
         f"# {kind.name}: {mapping.name}, version {mapping.version}\n",
         f"Records `{mapping.collection}`; SHA-256 of the mapping with its values and code lists: `{mapping.digest}`\n",
         "## 表头 head\n",
-        *_table(kind.head_fields, mapping.head),
+        *_table(kind, kind.head_fields, mapping.head),
     ]
     if kind.line_fields:
-        parts += ["\n## 表体 lines\n", *_table(kind.line_fields, mapping.lines)]
+        parts += ["\n## 表体 lines\n", *_table(kind, kind.line_fields, mapping.lines)]
     return "\n".join(parts) + "\n"
 
 
-def _table(fields: Sequence[Field], elements: Sequence[Element]) -> Iterator[str]:
+def _table(kind: MessageType, fields: Sequence[Field], elements: Sequence[Element]) -> Iterator[str]:
     made = {element.name: element for element in elements}
     yield _row(*_HEADING)
     yield _row(*("---" for _ in _HEADING))
     for field in fields:
         element = made.get(field.name)
-        if field.name in REVISION_FIELDS:
+        if field.name in kind.own_fields:
             origin = "set by the connector"
+        elif field.name in kind.areas and field.name not in made:
+            origin = f"functional area of {kind.areas[field.name]}"
         else:
             origin = element.described if element else "left out"
         required = field.required or (element is not None and element.required)

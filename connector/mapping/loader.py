@@ -79,7 +79,8 @@ class _Draft:
         if fields == () and written:
             self.refuse(table, f"{self.source[0]} has no lines; remove the table")
             return {}
-        self._file.add(check_table(table, written, fields) if fields is not None else ())
+        if self._kind is not None:
+            self._file.add(check_table(table, written, fields or (), self._kind))
         rules: dict[str, ElementRule] = {}
         for name, content in written.items():
             rule = self._file.validate(ElementRule, content, table, name)

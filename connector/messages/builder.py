@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from connector.errors import UnreadableMessage
-from connector.messages.catalogue import BEIJING, REVISION_FIELDS, Field, MessageType
+from connector.messages.catalogue import BEIJING, REVISION_FIELDS, Field, Frame, MessageType
 from connector.messages.documents import Document
 from connector.messages.namespaces import XSI, tag
 from connector.messages.parser import Element, validate
@@ -48,19 +48,23 @@ def build_message(
 ) -> Element:
     """Build one message of 1 to ``batch_limit`` documents, in their order.
 
-    guid: of the message, 36 characters, upper case. Raises `UnreadableMessage` naming the document that cannot be
-    built or that the schema refuses.
+    guid: of the message, 36 characters, upper case; it, transfer and extension have no place in a bare type. Raises
+    `UnreadableMessage` naming the document that cannot be built or that the schema refuses.
     """
-    namespaces = {message_type.prefix: message_type.namespace, "xsi": XSI}
-    root = etree.Element(tag(message_type.namespace, message_type.root), nsmap=namespaces, guid=guid, version="1.0")
+    is_framed = message_type.frame is Frame.SIGNED
+    root = etree.Element(tag(message_type.namespace, message_type.root), nsmap=_namespaces(message_type))
+    if is_framed:
+        root.set("guid", guid)
+        root.set("version", "1.0")
     for document in documents:
         try:
             _add_record(root, message_type, document)
         except ValueError as error:
             raise _cannot_build(message_type, [document], str(error)) from None
     try:
-        _add_transfer(root, message_type.namespace, transfer)
-        if extension is not None:
+        if is_framed:
+            _add_transfer(root, message_type.namespace, transfer)
+        if is_framed and extension is not None:
             _add_extension(root, message_type.namespace, extension)
         validate(root, message_type.schema)
     except (ValueError, UnreadableMessage) as error:
@@ -69,6 +73,10 @@ def build_message(
                 build_message(message_type, [document], transfer, guid, extension)
         raise _cannot_build(message_type, documents, getattr(error, "cause", str(error))) from None
     return root
+
+
+def _namespaces(message_type: MessageType) -> dict[str, str]:
+    return {message_type.prefix: message_type.namespace, "xsi": XSI} if message_type.namespace else {}
 
 
 def _add_record(root: Element, message_type: MessageType, document: Document) -> None:
@@ -84,7 +92,7 @@ def _add_record(root: Element, message_type: MessageType, document: Document) ->
         "appTime": document.app_time.astimezone(BEIJING).strftime("%Y%m%d%H%M%S"),
     }
     namespace = message_type.namespace
-    record = etree.SubElement(root, tag(namespace, message_type.record))
+    record = etree.SubElement(root, tag(namespace, message_type.record)) if message_type.record else root
     head = etree.SubElement(record, tag(namespace, message_type.head)) if message_type.head else record
     fields = message_type.head_fields
     own = {field.name: revision[field.name] for field in fields if field.name in revision}

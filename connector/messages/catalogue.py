@@ -11,13 +11,14 @@ schema and its entries here. In the schemas the elements that hold fields have t
     Field(name='operatorCode', kind=<FieldKind.TEXT: 'text'>, required=True, min_length=1, max_length=18, \
 total_digits=None, fraction_digits=None)
 
-Facts: field tables of CEB213 to CEB216 and CEB900, edition 202205.
+Facts: field tables of CEB213 to CEB216 and CEB900, edition 202205. WOD is a family of this project, HCHX_DATA one of
+bonded warehouses: no public standard for operating data exists.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta, timezone
 from enum import StrEnum
 from functools import cache
@@ -26,8 +27,9 @@ from types import MappingProxyType
 from lxml import etree
 
 from connector.errors import UnreadableMessage, UsageError
-from connector.messages.namespaces import CEB
+from connector.messages.namespaces import CEB, WOD
 from connector.messages.parser import Element, local_name, schema_document
+from connector.messages.receipts import CustomsStatus
 from connector.messages.records import digest
 
 REVISION_FIELDS = ("guid", "appType", "appTime")
@@ -63,6 +65,27 @@ class Field:
     fraction_digits: int | None
 
 
+class Frame(StrEnum):
+    """What stands around the records of a message."""
+
+    SIGNED = "signed"
+    """The root has guid and version; BaseTransfer and the signature follow the records."""
+    BARE = "bare"
+    """Nothing: the envelope around the message is signed instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """How a type tells its documents apart whose key follows from what they say: a change is a document of its own."""
+
+    id_field: str
+    """Head field of the key, which the connector sets."""
+    corrects_field: str
+    """Head field that names the document this one replaces."""
+    reason_field: str
+    """Head field that says why it does."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageType:
     """One kind of message that we send, and of the documents in it."""
@@ -78,7 +101,7 @@ class MessageType:
     schema: str
     """The packaged schema, without its ending."""
     record: str
-    """The element of one document."""
+    """The element of one document; empty where that is the root."""
     head: str = ""
     """The element that holds the fields; empty where the record does itself."""
     line: str = ""
@@ -96,6 +119,26 @@ class MessageType:
     """Lines in one document."""
     receipt: str
     """The receipt type that answers it."""
+    frame: Frame = Frame.SIGNED
+    envelope_type: str = ""
+    """What the envelope calls it (MsgType); empty where that is the name of the root."""
+    chain: Chain | None = None
+    """None: the enterprise gives the key, and a change is a revision."""
+    site_field: str = ""
+    """Head field of the supervised site; empty where there is none."""
+    areas: Mapping[str, str] = field(default_factory=dict)
+    """Field of a functional area -> field of the location that lies in it, both of the head or both of a line."""
+
+    @property
+    def own_fields(self) -> frozenset[str]:
+        """Fields that the connector sets, a mapping never."""
+        chain = self.chain
+        return frozenset(REVISION_FIELDS) | ({chain.id_field, chain.corrects_field} if chain else set())
+
+    @property
+    def wire_name(self) -> str:
+        """What its envelope says that it holds (MsgType)."""
+        return self.envelope_type or self.root
 
     @property
     def head_fields(self) -> tuple[Field, ...]:
@@ -121,16 +164,42 @@ class ReceiptType:
     namespace: str
     schema: str
     record: str
-    """The element of one return record."""
-    answers: str
-    """The message type whose documents it answers; empty for CEB900, which answers a message."""
+    """The element that holds the fields of one return record."""
+    answers: tuple[str, ...]
+    """The message types whose documents it answers; none for CEB900, which answers a message."""
     key_fields: tuple[str, ...]
     """Record fields that name the document answered; none for CEB900."""
+    status_field: str = "returnStatus"
+    time_field: str = "returnTime"
+    info_field: str = "returnInfo"
+    """Where the record has none, the texts of the rows that follow it."""
+    rows: str = ""
+    """The element of such a row; empty where there are none."""
+    statuses: Mapping[str, CustomsStatus] = field(default_factory=lambda: RETURN_STATUS)
+    """What its codes mean; any other below 0 is a failure."""
 
     def business_key(self, record: Mapping[str, str]) -> str:
         """The key fields joined by ``/``; empty for CEB900."""
         return _key(self.key_fields, record)
 
+
+RETURN_STATUS: Mapping[str, CustomsStatus] = MappingProxyType(
+    {
+        "1": CustomsStatus.SAVED,
+        "2": CustomsStatus.DECLARING,
+        "3": CustomsStatus.FORWARDED,
+        "4": CustomsStatus.FORWARD_FAILED,
+        "100": CustomsStatus.REJECTED,
+        "120": CustomsStatus.STORED,
+        "300": CustomsStatus.MANUAL_REVIEW,
+        "399": CustomsStatus.FINISHED,
+        "500": CustomsStatus.INSPECTION,
+        "505": CustomsStatus.HANDED_OVER,
+        "600": CustomsStatus.SUSPENDED,
+        "800": CustomsStatus.RELEASED,
+    }
+)
+"""Specification 202205, returnStatus of CEB214 and CEB216. The codes grow with the stage."""
 
 MESSAGE_TYPES: Mapping[str, MessageType] = MappingProxyType(
     {
@@ -166,9 +235,84 @@ MESSAGE_TYPES: Mapping[str, MessageType] = MappingProxyType(
             line_limit=0,
             receipt="CEB216",
         ),
+        "WOD101": MessageType(
+            name="WOD101",
+            root="WOD101Message",
+            namespace=WOD,
+            prefix="wod",
+            schema="wod101",
+            record="OperationEvent",
+            key_fields=("eventId",),
+            declarant_field="operatorCode",
+            waybill_field="logisticsNo",
+            export_list_field="invtNo",
+            batch_limit=500,
+            line_limit=0,
+            receipt="WOD102",
+            chain=Chain(id_field="eventId", corrects_field="correctsEventId", reason_field="reason"),
+            site_field="siteCode",
+            areas={"fromArea": "fromLocation", "toArea": "toLocation"},
+        ),
+        "WOD201": MessageType(
+            name="WOD201",
+            root="WOD201Message",
+            namespace=WOD,
+            prefix="wod",
+            schema="wod201",
+            record="StockSnapshot",
+            head="StockSnapshotHead",
+            line="StockSnapshotList",
+            key_fields=("siteCode", "snapshotId"),
+            declarant_field="operatorCode",
+            waybill_field="",
+            export_list_field="",
+            batch_limit=1,
+            line_limit=2000,
+            receipt="WOD202",
+            site_field="siteCode",
+            areas={"area": "location"},
+        ),
+        "HCHX_STORE_TRANS": MessageType(
+            name="HCHX_STORE_TRANS",
+            root="HCHX_DATA",
+            namespace="",
+            prefix="",
+            schema="hchx",
+            record="",
+            head="TRANSMIT",
+            line="STORE_TRANS",
+            key_fields=("SENDER_ID", "MESSAGE_ID"),
+            declarant_field="SENDER_ID",
+            waybill_field="",
+            export_list_field="",
+            batch_limit=1,
+            line_limit=2000,
+            receipt="HCHX_RESULT",
+            frame=Frame.BARE,
+            envelope_type="HCHX_STORE_TRANS",
+        ),
+        "HCHX_STORE_AMOUNT": MessageType(
+            name="HCHX_STORE_AMOUNT",
+            root="HCHX_DATA",
+            namespace="",
+            prefix="",
+            schema="hchx",
+            record="",
+            head="TRANSMIT",
+            line="STORE_AMOUNT",
+            key_fields=("SENDER_ID", "MESSAGE_ID"),
+            declarant_field="SENDER_ID",
+            waybill_field="",
+            export_list_field="",
+            batch_limit=1,
+            line_limit=2000,
+            receipt="HCHX_RESULT",
+            frame=Frame.BARE,
+            envelope_type="HCHX_STORE_AMOUNT",
+        ),
     }
 )
-"""By name: 出口退货申请单 and 退货理货明细单（运抵）."""
+"""By name: 出口退货申请单, 退货理货明细单（运抵）, and operating data, the last two of bonded sites."""
 
 RECEIPT_TYPES: Mapping[str, ReceiptType] = MappingProxyType(
     {
@@ -178,7 +322,7 @@ RECEIPT_TYPES: Mapping[str, ReceiptType] = MappingProxyType(
             namespace=CEB,
             schema="ceb214",
             record="RefundReturn",
-            answers="CEB213",
+            answers=("CEB213",),
             key_fields=("agentCode", "coElNo"),
         ),
         "CEB216": ReceiptType(
@@ -187,7 +331,7 @@ RECEIPT_TYPES: Mapping[str, ReceiptType] = MappingProxyType(
             namespace=CEB,
             schema="ceb216",
             record="InvtRefundDetailReturn",
-            answers="CEB215",
+            answers=("CEB215",),
             key_fields=("operatorCode", "coElNo"),
         ),
         "CEB900": ReceiptType(
@@ -196,12 +340,44 @@ RECEIPT_TYPES: Mapping[str, ReceiptType] = MappingProxyType(
             namespace=CEB,
             schema="ceb900",
             record="MessageReturn",
-            answers="",
+            answers=(),
             key_fields=(),
+        ),
+        "WOD102": ReceiptType(
+            name="WOD102",
+            root="WOD102Message",
+            namespace=WOD,
+            schema="wod102",
+            record="OperationEventReturn",
+            answers=("WOD101",),
+            key_fields=("eventId",),
+        ),
+        "WOD202": ReceiptType(
+            name="WOD202",
+            root="WOD202Message",
+            namespace=WOD,
+            schema="wod202",
+            record="StockSnapshotReturn",
+            answers=("WOD201",),
+            key_fields=("siteCode", "snapshotId"),
+        ),
+        "HCHX_RESULT": ReceiptType(
+            name="HCHX_RESULT",
+            root="HCHX_DATA",
+            namespace="",
+            schema="hchx-result",
+            record="TRANSMIT",
+            answers=("HCHX_STORE_TRANS", "HCHX_STORE_AMOUNT"),
+            key_fields=("SENDER_ID", "MESSAGE_ID"),
+            status_field="CHK_RESULT",
+            time_field="MESSAGE_DATE",
+            info_field="",
+            rows="RESULT_LIST",
+            statuses={"A001": CustomsStatus.FINISHED, "A000": CustomsStatus.REJECTED},
         ),
     }
 )
-"""By name: 退货申请单回执, 理货明细单回执 and 报文格式校验回执."""
+"""By name: 退货申请单回执, 理货明细单回执, 报文格式校验回执, and the answers to operating data."""
 
 
 def message_type(name: str) -> MessageType:
@@ -213,12 +389,12 @@ def message_type(name: str) -> MessageType:
         raise UsageError(f"there is no message type {name}", remedy=f"choose one of {known}") from None
 
 
-def message_type_of_root(root: str) -> MessageType:
-    """The message type whose root element has this local name. Raises `UnreadableMessage`."""
+def message_type_on_the_wire(name: str) -> MessageType:
+    """The message type that envelopes call by this name (MsgType). Raises `UnreadableMessage`."""
     for known in MESSAGE_TYPES.values():
-        if known.root == root:
+        if known.wire_name == name:
             return known
-    raise _unknown_root(root)
+    raise _unknown_root(name)
 
 
 def receipt_type(root: str) -> ReceiptType:
@@ -291,7 +467,7 @@ def _key(fields: tuple[str, ...], values: Mapping[str, str]) -> str:
 
 def _unknown_root(root: str) -> UnreadableMessage:
     return UnreadableMessage(
-        f"no known message has the root element {root}",
+        f"no known message is called {root}",
         effect="the document is not used",
         remedy="a new message type needs a schema and an entry in the catalogue",
     )

@@ -106,6 +106,7 @@ class SignedMessage:
     """The exact signed bytes of one message. They never change."""
 
     xml: bytes
+    """The message; of a bare type, whose envelope is signed, what the envelope holds."""
     key_id: str
     """SHA-256 fingerprint of the signing certificate, lower-case hex."""
     suite: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 CEB = "http://www.chinaport.gov.cn/ceb"
 """Messages of cross-border e-commerce, edition 202205."""
+WOD = "urn:customs-warehouse-connector:wod:1"
+"""Warehouse operating data, a family of this project."""
 DXP = "http://www.chinaport.gov.cn/dxp"
 """The envelope of the data exchange platform."""
 DS = "http://www.w3.org/2000/09/xmldsig#"

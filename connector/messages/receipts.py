@@ -63,10 +63,10 @@ class Receipt:
 
     type: str
     """Type of the receipt message, e.g. ``CEB214``."""
-    answers: str
-    """Type of the documents it answers, e.g. ``CEB213``; empty for CEB900, which answers a message."""
+    answers: tuple[str, ...]
+    """Types of the documents it may answer, e.g. ``CEB213``; none for CEB900, which answers a message."""
     guid: str
-    """The guid it echoes, upper case as ours are; whose it is, is decided by matching."""
+    """The guid it echoes, upper case as ours are, empty where its type has none; matching decides whose it is."""
     business_key: str
     """Key fields joined by ``/``; empty for CEB900."""
     message_id: MessageId | None
@@ -74,9 +74,9 @@ class Receipt:
     code: str
     """returnStatus as it stands."""
     time: datetime
-    """returnTime (Beijing time, milliseconds) in UTC."""
+    """returnTime (Beijing time) in UTC."""
     info: str
-    """returnInfo as it stands."""
+    """returnInfo as it stands; the rows of an HCHX answer as text."""
     pre_no: str
     """preNo, the E-Port's number; often empty in early receipts."""
     digest: str

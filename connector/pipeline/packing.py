@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
+from lxml import etree
 from sqlalchemy import Connection
 
 from connector.audit import checkpoints
 from connector.audit.checkpoints import Issued
 from connector.audit.events import Entry, Event
 from connector.messages.builder import Extension, build_message
-from connector.messages.catalogue import MessageType, message_type, schema_digest
+from connector.messages.catalogue import Frame, MessageType, message_type, schema_digest
 from connector.messages.deliveries import MessageId
 from connector.messages.documents import Document
 from connector.messages.envelope import Envelope, seal
+from connector.messages.parser import parse
 from connector.outbox.queue import NewMessage
 from connector.pipeline.wiring import Connector
 
@@ -51,24 +54,29 @@ def new_message(
     identity = uuid.UUID(int=connector.random.getrandbits(128), version=4)
     added = extension(anchored) if anchored else None
     root = build_message(kind, documents, connector.transfer, str(identity).upper(), added)
-    signed = connector.keys.at(created).sign(root)
-    envelope = seal(
-        Envelope(
-            message_id=str(identity),
-            sender=connector.transfer.dxp_id,
-            receiver=connector.receiver,
-            created=created,
-            message_type=kind.root,
-            data=signed.xml,
-        )
+    signer = connector.keys.at(created)
+    envelope = Envelope(
+        message_id=str(identity),
+        sender=connector.transfer.dxp_id,
+        receiver=connector.receiver,
+        created=created,
+        message_type=kind.wire_name,
+        data=b"",
     )
+    if kind.frame is Frame.SIGNED:
+        signed = signer.sign(root)
+        sealed = seal(replace(envelope, data=signed.xml))
+    else:  # the envelope carries the signature; the bytes that customs is asked about are still those inside
+        data = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+        around = signer.sign(parse(seal(replace(envelope, data=data))))
+        signed, sealed = replace(around, xml=data), around.xml
     return NewMessage(
         id=MessageId(str(identity)),
         type=kind.name,
         signed=signed,
-        body=connector.customs.freeze(envelope),
+        body=connector.customs.freeze(sealed),
         guids=tuple(document.guid for document in documents),
-        anchor=anchored.size if anchored else None,
+        anchor=anchored.size if anchored and kind.frame is Frame.SIGNED else None,
     )
 
 

@@ -16,6 +16,7 @@ from connector.audit import log
 from connector.audit.events import Entry, Event
 from connector.deeds import Deed
 from connector.errors import CustomsUnreachable, SignatureInvalid, UnreadableMessage
+from connector.messages.receipts import Receipt
 from connector.messages.records import rfc3339
 from connector.outbox import turns
 from connector.pipeline.calling import breaking
@@ -226,7 +227,7 @@ def _repeating_entries(envelopes: list[FetchedEnvelope], taken: list[Taken]) -> 
     return [
         Entry(
             event=Event.RECEIPT_TAKEN,
-            document_type=envelope.receipts[0].answers,
+            document_type=_answered(envelope.receipts[0]),
             business_key=envelope.receipts[0].business_key,
             message_id=envelope.receipts[0].message_id or "",
             detail={
@@ -257,13 +258,18 @@ def _taken_entry(taken: Taken) -> Entry:
     owner = taken.owners[0] if taken.owners and receipt.message_id is None else None
     return Entry(
         event=Event.RECEIPT_TAKEN,
-        document_type=receipt.answers,
+        document_type=owner.type if owner else _answered(receipt),
         business_key=owner.business_key if owner else receipt.business_key,
         message_id=receipt.message_id or "",
         waybill=owner.waybill if owner else "",
         export_list=owner.export_list if owner else "",
         detail=detail,
     )
+
+
+def _answered(receipt: Receipt) -> str:
+    """The type of the documents it answers, where it can be but one."""
+    return receipt.answers[0] if len(receipt.answers) == 1 else ""
 
 
 def _moved(message_id: str, state: str, info: str) -> Entry:

@@ -17,23 +17,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from connector.messages.catalogue import RECEIPT_TYPES
 from connector.messages.receipts import CustomsStatus
 
-_STATUS = {
-    1: CustomsStatus.SAVED,
-    2: CustomsStatus.DECLARING,
-    3: CustomsStatus.FORWARDED,
-    4: CustomsStatus.FORWARD_FAILED,
-    100: CustomsStatus.REJECTED,
-    120: CustomsStatus.STORED,
-    300: CustomsStatus.MANUAL_REVIEW,
-    399: CustomsStatus.FINISHED,
-    500: CustomsStatus.INSPECTION,
-    505: CustomsStatus.HANDED_OVER,
-    600: CustomsStatus.SUSPENDED,
-    800: CustomsStatus.RELEASED,
-}
-"""Specification 202205, returnStatus of CEB214 and CEB216. The codes grow with the stage."""
+_STATUS = {code: status for kind in RECEIPT_TYPES.values() for code, status in kind.statuses.items()}
+"""No two families use one code for different things."""
 
 _REPEAT = re.compile("已经申报过")
 
@@ -67,9 +55,9 @@ def status_of(said: Said) -> CustomsStatus:
     if said.is_format_check:
         return CustomsStatus.REJECTED
     stage = _stage(said.code)
-    if stage is None:
-        return CustomsStatus.UNKNOWN
-    return CustomsStatus.FAILED if stage < 0 else _STATUS.get(stage, CustomsStatus.UNKNOWN)
+    if stage is not None and stage < 0:
+        return CustomsStatus.FAILED
+    return _STATUS.get(said.code if stage is None else str(stage), CustomsStatus.UNKNOWN)
 
 
 def fold(receipts: Iterable[Said]) -> Standing:

@@ -51,7 +51,7 @@ def match_all(connection: Connection, receipts: Sequence[Receipt]) -> dict[str, 
         elif receipt.guid in by_guid:
             match = Match(owners=(by_guid[receipt.guid],), is_proof=True)
         else:
-            sent = by_key.get((receipt.answers, receipt.business_key), [])
+            sent = [one for name in receipt.answers for one in by_key.get((name, receipt.business_key), [])]
             before = [owner for sent_at, owner in sent if sent_at <= receipt.time] or [owner for _, owner in sent[:1]]
             match = Match(owners=tuple(before[-1:]), is_proof=len(sent) == 1)
         matches[receipt.digest] = match

@@ -1,4 +1,4 @@
-"""Reading a receipt message (CEB214, CEB216, CEB900): by namespace, never by prefix. Pure.
+"""Reading a receipt message (CEB214, WOD102, HCHX_DATA, …): by namespace, never by prefix. Pure.
 
 The schema is checked before anything is read. A code that no table holds is kept as it is.
 """
@@ -16,8 +16,11 @@ from lxml import etree
 from connector.errors import UnreadableMessage
 from connector.messages.catalogue import BEIJING, ReceiptType, receipt_type
 from connector.messages.deliveries import MessageId
-from connector.messages.parser import Element, local_name, parse, validate
+from connector.messages.namespaces import tag
+from connector.messages.parser import Element, local_name, parse, texts, validate
 from connector.messages.receipts import Receipt
+
+_MOMENT = re.compile(r"[0-9]{8}T[0-9]{6}[.][0-9]{3}|[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,29 +47,34 @@ def read_receipts(data: bytes, *, message_type: str = "") -> Parsed:
     validate(root, kind.schema)
     receipts: list[Receipt] = []
     problems: list[str] = []
-    for number, record in enumerate(root.iterchildren(f"{{{kind.namespace}}}{kind.record}"), start=1):
+    rows = "; ".join(_words(row) for row in root.iterchildren(tag(kind.namespace, kind.rows))) if kind.rows else ""
+    for number, record in enumerate(root.iterchildren(tag(kind.namespace, kind.record)), start=1):
         try:
-            receipts.append(_receipt(kind, record))
+            receipts.append(_receipt(kind, record, rows))
         except ValueError as error:
             problems.append(f"record {number}: {error}")
     return Parsed(receipts=tuple(receipts), problems=tuple(problems))
 
 
-def _receipt(kind: ReceiptType, record: Element) -> Receipt:
-    fields = {local_name(child): child.text or "" for child in record.iterchildren()}
+def _receipt(kind: ReceiptType, record: Element, rows: str) -> Receipt:
+    fields = texts(record)
     message_id = fields.get("oriCopMsgId")
     return Receipt(
         type=kind.name,
         answers=kind.answers,
-        guid=fields["guid"].upper(),
+        guid=fields.get("guid", "").upper(),
         business_key=kind.business_key(fields),
         message_id=MessageId(message_id.lower()) if message_id else None,
-        code=fields["returnStatus"].strip(),
-        time=_time(fields["returnTime"]),
-        info=fields["returnInfo"],
+        code=fields[kind.status_field].strip(),
+        time=_time(kind.time_field, fields[kind.time_field]),
+        info=fields.get(kind.info_field, rows),
         pre_no=fields.get("preNo", ""),
         digest=_digest(record),
     )
+
+
+def _words(row: Element) -> str:
+    return " ".join(text for text in texts(row).values() if text)
 
 
 def _digest(record: Element) -> str:
@@ -80,13 +88,13 @@ def _digest(record: Element) -> str:
     return hashlib.sha256(canonical).hexdigest()
 
 
-def _time(text: str) -> datetime:
-    """returnTime: yyyyMMddHHmmssSSS, Beijing time."""
+def _time(name: str, text: str) -> datetime:
+    """A Beijing time: yyyyMMddHHmmssSSS, or yyyy-MM-ddTHH:mm:ss as HCHX writes it."""
     try:
-        if not re.fullmatch("[0-9]{17}", text):
-            raise ValueError(text)  # noqa: TRY301 - told in the words below
         # Not strptime: it takes a month 13 for January, 3…, and ten times as long.
-        moment = datetime.fromisoformat(f"{text[:8]}T{text[8:14]}.{text[14:]}")
-        return moment.replace(tzinfo=BEIJING).astimezone(UTC)
+        written = f"{text[:8]}T{text[8:14]}.{text[14:]}" if re.fullmatch("[0-9]{17}", text) else text
+        if not _MOMENT.fullmatch(written):
+            raise ValueError(text)  # noqa: TRY301 - told in the words below
+        return datetime.fromisoformat(written).replace(tzinfo=BEIJING).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError(f"returnTime {text!r} is no time of the form yyyyMMddHHmmssSSS") from None
+        raise ValueError(f"{name} {text!r} is no time of the form yyyyMMddHHmmssSSS") from None

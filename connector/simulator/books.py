@@ -62,7 +62,7 @@ class Books:
 
         number: of the declaration; enterprise_codes: whom the sender may declare for.
         """
-        key, app_type = declaration.business_key, declaration.head["appType"]
+        key, app_type = declaration.business_key, declaration.app_type
         document = self.ledger.get(key)
         held = document if document and (document.free_at is None or document.free_at >= schedule.received_at) else None
         verdict = self._verdict(declaration, enterprise_codes, held)
@@ -78,7 +78,7 @@ class Books:
         return verdict
 
     def _verdict(self, declaration: Declaration, enterprise_codes: frozenset[str], held: Document | None) -> Verdict:
-        key, app_type = declaration.business_key, declaration.head["appType"]
+        key, app_type = declaration.business_key, declaration.app_type
         if declaration.declarant not in enterprise_codes:
             return not_declarant(key)
         if held and app_type == AppType.NEW:
@@ -102,9 +102,9 @@ class Books:
         key = declaration.business_key
         for shares in self.shares.values():
             shares.pop(key, None)
-        if declaration.head["appType"] == AppType.DELETE:
+        if declaration.app_type == AppType.DELETE:
             return
-        for line in declaration.lines:
+        for line in declaration.lines if declaration.type == "CEB213" else ():
             shares = self.shares.setdefault((declaration.head["invtNo"], int(line["gnum"])), {})
             shares[key] = shares.get(key, Amounts()) + Amounts.of(line)
 
@@ -114,7 +114,7 @@ def open_books(connection: Connection, declarations: Iterable[Declaration]) -> B
     documents, returned = tables.documents, tables.returned
     names = {(declaration.type, declaration.business_key) for declaration in declarations}
     keys = {key for _, key in names}
-    numbers = {declaration.head["invtNo"] for declaration in declarations if declaration.lines}
+    numbers = {one.head["invtNo"] for one in declarations if one.type == "CEB213"}
     ledger = connection.execute(
         select(documents).where(documents.c.type.in_({name for name, _ in names}), documents.c.business_key.in_(keys))
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from connector.messages.catalogue import MessageType
+from connector.messages.documents import AppType
 from connector.messages.namespaces import tag
 from connector.messages.parser import Element, texts
 
@@ -18,9 +19,9 @@ class Declaration:
     """One body record: its fields by local name, absent ones left out."""
 
     type: str
-    """``CEB213`` or ``CEB215``."""
+    """``CEB213``, ``WOD101``, …"""
     business_key: str
-    """Declaring enterprise and coElNo joined by ``/``."""
+    """The key fields joined by ``/``."""
     declarant: str
     """Code of the declaring enterprise."""
     digest: str
@@ -28,10 +29,16 @@ class Declaration:
     head: Mapping[str, str]
     lines: tuple[Mapping[str, str], ...]
 
+    @property
+    def app_type(self) -> str:
+        """What it asks for; operating data is always new."""
+        return self.head.get("appType", AppType.NEW)
+
 
 def read(root: Element, message_type: MessageType) -> tuple[Declaration, ...]:
     """The documents of a message that its schema has taken, in order."""
-    records = root.iterchildren(tag(message_type.namespace, message_type.record))
+    name = message_type.record
+    records = root.iterchildren(tag(message_type.namespace, name)) if name else [root]
     return tuple(_declaration(record, message_type) for record in records)
 
 

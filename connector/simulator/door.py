@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 
 from connector.errors import SignatureInvalid, UnreadableMessage
-from connector.messages.catalogue import MessageType, message_type_of_root
+from connector.messages.catalogue import Frame, MessageType, message_type_on_the_wire
 from connector.messages.deliveries import MessageId
 from connector.messages.envelope import unseal
 from connector.messages.namespaces import tag
@@ -48,7 +48,9 @@ class Letter:
     digest: str
     """SHA-256 of the decoded Data, lower-case hex."""
     data: bytes
-    """The signed message."""
+    """The message."""
+    signed: bytes
+    """What carries the signature: the message, or the envelope around a bare one."""
     dxp_id: str
     entries: tuple[Sender, ...]
     """What the registry holds about the sender."""
@@ -71,7 +73,7 @@ def open_envelope(content: str, registry: Registry) -> Letter | Refusal:
     """Check the envelope and who sends it."""
     try:
         envelope = unseal(content.encode())
-        message_type = message_type_of_root(envelope.message_type)
+        message_type = message_type_on_the_wire(envelope.message_type)
     except UnreadableMessage as error:
         return Refusal(info=f"{_FORMAT} DxpMsg: {error.cause}")
     if envelope.receiver != OFFICE:
@@ -84,6 +86,7 @@ def open_envelope(content: str, registry: Registry) -> Letter | Refusal:
         type=message_type,
         digest=hashlib.sha256(envelope.data).hexdigest(),
         data=envelope.data,
+        signed=content.encode() if message_type.frame is Frame.BARE else envelope.data,
         dxp_id=envelope.sender,
         entries=entries,
     )
@@ -93,8 +96,8 @@ def admit(letter: Letter) -> Admitted | Refusal:
     """Check signature, root, transmitting enterprise and schema; a fault of all but the schema is a refusal."""
     fingerprints = {entry.certificate_sha256 for entry in letter.entries}
     try:
-        verified = verify(letter.data, suites=OF_MESSAGES, fingerprints=fingerprints)
-        root = parse(verified.content)
+        verified = verify(letter.signed, suites=OF_MESSAGES, fingerprints=fingerprints)
+        root = parse(unseal(verified.content).data if letter.type.frame is Frame.BARE else verified.content)
     except (SignatureInvalid, UnreadableMessage) as error:
         return Refusal(info=f"{_SIGNATURE} {error.cause}")
     if root.tag != tag(letter.type.namespace, letter.type.root):

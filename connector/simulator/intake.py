@@ -29,7 +29,7 @@ def take_in(connection: Connection, admitted: Admitted, answer: str, schedule: S
     letter = admitted.letter
     message = {
         "id": letter.message_id,
-        "type": letter.type.root,
+        "type": letter.type.wire_name,
         "sender": letter.dxp_id,
         "digest": letter.digest,
         "received_at": schedule.received_at,
@@ -87,7 +87,7 @@ def _row(letter: Letter, declaration: Declaration, verdict: Verdict, number: int
     receipt = RECEIPT_TYPES[letter.type.receipt]
     names = (field.name for field in fields_of(receipt.schema, receipt.record))
     echo = {name: declaration.head[name] for name in names if name in declaration.head}
-    if not verdict.is_exception:
+    if not verdict.is_exception and declaration.type in _PRE_NO_LETTER:
         day = return_time(schedule.received_at)[:8]
         echo["preNo"] = f"{_PRE_NO_LETTER[declaration.type]}{day}{number % 10**9:09}"
     return {
@@ -96,7 +96,7 @@ def _row(letter: Letter, declaration: Declaration, verdict: Verdict, number: int
         "type": declaration.type,
         "business_key": declaration.business_key,
         "digest": declaration.digest,
-        "app_type": declaration.head["appType"],
+        "app_type": declaration.app_type,
         "code": verdict.code,
         "info": verdict.info,
         "echo": json.dumps(echo, ensure_ascii=False),

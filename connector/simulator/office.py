@@ -75,7 +75,7 @@ class Office:
         """
         now = self._clock()
         letter = open_envelope(content, self._registry)
-        message_id, root = (None, "") if isinstance(letter, Refusal) else (letter.message_id, letter.type.root)
+        message_id, root = (None, "") if isinstance(letter, Refusal) else (letter.message_id, letter.type.wire_name)
         with self._writing, self._engine.begin() as connection:
             outcome = letter if isinstance(letter, Refusal) else self._receive(connection, letter, now)
             answer = answers.write(root, Mark.REFUSED, outcome.info, now) if isinstance(outcome, Refusal) else outcome
@@ -115,7 +115,7 @@ class Office:
             keys = {declaration.business_key for declaration in admitted.declarations}
             count_received(connection, letter.type.name, keys)
             return Refusal(info=_ID_TAKEN.format(message_id=letter.message_id))
-        answer = answers.write(letter.type.root, Mark.TAKEN_IN, answers.TAKEN_IN_TEXT, now)
+        answer = answers.write(letter.type.wire_name, Mark.TAKEN_IN, answers.TAKEN_IN_TEXT, now)
         schedule = Schedule(received_at=milliseconds(now), step=self._step)
         take_in(connection, admitted, answer, schedule, self._plan)
         return answer

@@ -14,14 +14,15 @@ from typing import Any
 from lxml import etree
 from sqlalchemy import Connection, Row, select
 
-from connector.messages.catalogue import RECEIPT_TYPES, ReceiptType, fields_of, message_type_of_root
+from connector.messages.catalogue import RECEIPT_TYPES, ReceiptType, fields_of, message_type_on_the_wire
 from connector.messages.envelope import Envelope, seal
 from connector.messages.namespaces import tag
+from connector.messages.parser import Element
 from connector.simulator import tables
 from connector.simulator.archive import signed_data
 from connector.simulator.door import OFFICE
 from connector.simulator.rules import Verdict
-from connector.simulator.stages import moment, return_time, words
+from connector.simulator.stages import hchx_time, moment, return_time, words
 
 FORMAT_FAULT_CODE = "-625001"
 """returnStatus of CEB900; the published code whose text is a failed format check."""
@@ -37,8 +38,8 @@ def write_receipt(connection: Connection, planned: Row[Any]) -> str:
     planned: message_id, stage, said_at, due_at and wrapping of the receipt; type, sender and format_fault of the
     message.
     """
-    receipt = RECEIPT_TYPES["CEB900" if planned.format_fault else message_type_of_root(planned.type).receipt]
-    records = _format_fault(connection, planned) if planned.format_fault else _returns(connection, planned)
+    receipt = RECEIPT_TYPES["CEB900" if planned.format_fault else message_type_on_the_wire(planned.type).receipt]
+    records = _format_fault(connection, planned) if planned.format_fault else _returns(connection, planned, receipt)
     envelope = Envelope(
         message_id=_guid(planned, f"envelope{_wrapping(planned)}"),
         sender=OFFICE,
@@ -50,7 +51,7 @@ def write_receipt(connection: Connection, planned: Row[Any]) -> str:
     return seal(envelope).decode()
 
 
-def _returns(connection: Connection, planned: Row[Any]) -> Iterator[Mapping[str, str]]:
+def _returns(connection: Connection, planned: Row[Any], receipt: ReceiptType) -> Iterator[Mapping[str, str]]:
     declarations = tables.declarations
     rows = connection.execute(
         select(declarations).where(declarations.c.message_id == planned.message_id).order_by(declarations.c.number)
@@ -61,11 +62,10 @@ def _returns(connection: Connection, planned: Row[Any]) -> Iterator[Mapping[str,
             continue
         echo = json.loads(row.echo)
         word = stages[planned.stage]
-        yield echo | {
-            "returnStatus": word.code,
-            "returnTime": return_time(planned.said_at),
-            "returnInfo": word.info.replace("{guid}", echo["guid"]),
-        }
+        said_at = return_time(planned.said_at) if not receipt.rows else hchx_time(planned.said_at)
+        info = word.info.replace("{guid}", echo.get("guid", ""))
+        said = {receipt.status_field: word.code, receipt.time_field: said_at, receipt.info_field: info}
+        yield echo | said | ({"FUNCTION_CODE": "R", "RESULT_INFO": info} if receipt.rows else {})
 
 
 def _format_fault(connection: Connection, planned: Row[Any]) -> Iterator[Mapping[str, str]]:
@@ -82,16 +82,24 @@ def _format_fault(connection: Connection, planned: Row[Any]) -> Iterator[Mapping
 
 
 def _message(receipt: ReceiptType, guid: str, records: Iterator[Mapping[str, str]]) -> bytes:
-    root = etree.Element(tag(receipt.namespace, receipt.root), nsmap={None: receipt.namespace})  # type: ignore[dict-item]
-    root.set("guid", guid)
-    root.set("version", "1.0")
+    namespaces: Any = {None: receipt.namespace} if receipt.namespace else {}
+    root = etree.Element(tag(receipt.namespace, receipt.root), nsmap=namespaces)
+    if receipt.namespace:
+        root.set("guid", guid)
+        root.set("version", "1.0")
     for record in records:
-        parent = etree.SubElement(root, tag(receipt.namespace, receipt.record))
-        for field in fields_of(receipt.schema, receipt.record):
-            if field.name in record:
-                child = etree.SubElement(parent, tag(receipt.namespace, field.name))
-                child.text = record[field.name][: field.max_length]
+        _add(root, receipt, receipt.record, record)
+        if receipt.rows and record["RESULT_INFO"]:
+            _add(root, receipt, receipt.rows, record)
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+
+
+def _add(root: Element, receipt: ReceiptType, name: str, values: Mapping[str, str]) -> None:
+    parent = etree.SubElement(root, tag(receipt.namespace, name))
+    for field in fields_of(receipt.schema, name):
+        if field.name in values:
+            child = etree.SubElement(parent, tag(receipt.namespace, field.name))
+            child.text = values[field.name][: field.max_length]
 
 
 def _wrapping(planned: Row[Any]) -> str:

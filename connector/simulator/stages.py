@@ -4,7 +4,8 @@ The office gives out one receipt message per incoming message and stage; each st
 before. A document that is refused early has fewer stages than its neighbours in the same message::
 
     CEB213 accepted   2 ── 3 ── 120 ── 800      rejected   2 ── 3 ── 100
-    CEB215 accepted   2 ── 399                  rejected   2 ── 100
+    CEB215 accepted   2 ── 399                  rejected   2 ── 100    and so WOD101 and WOD201
+    HCHX   accepted   A001                      rejected   A000, whatever is wrong
     a processing exception (below 0) is said at once and is the last word
 
 Codes and texts as observed in practice; the specification's tables of returnStatus (CEB214, CEB216) name them.
@@ -24,8 +25,10 @@ _STORED = Verdict(code="120", info="[Code:1800;Desc:逻辑校验通过]")
 _RELEASED = Verdict(code="800", info="[Code:2600;Desc:放行]")
 _FINISHED = Verdict(code="399", info="海关审结")
 
-_BEFORE = {"CEB213": (_SUBMITTED, _FORWARDED), "CEB215": (_SUBMITTED,)}
-_AFTER = {"CEB213": (_STORED, _RELEASED), "CEB215": (_FINISHED,)}
+_CEB = {"CEB213": ((_SUBMITTED, _FORWARDED), (_STORED, _RELEASED))}
+_OTHERS = ((_SUBMITTED,), (_FINISHED,))
+_HCHX_ACCEPTED = Verdict(code="A001", info="")
+_HCHX_REJECTED = "A000"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +46,12 @@ class Schedule:
 
 def words(document_type: str, verdict: Verdict) -> tuple[Verdict, ...]:
     """What the office says about one document, stage by stage; ``{guid}`` in a text stands for the document's."""
+    if document_type.startswith("HCHX_"):
+        return (_HCHX_ACCEPTED if verdict.is_acceptance else Verdict(code=_HCHX_REJECTED, info=verdict.info),)
     if verdict.is_exception:
         return (verdict,)
-    last = _AFTER[document_type] if verdict.is_acceptance else (verdict,)
-    return (*_BEFORE[document_type], *last)
+    before, after = _CEB.get(document_type, _OTHERS)
+    return (*before, *(after if verdict.is_acceptance else (verdict,)))
 
 
 def said(document_type: str, verdict: Verdict, stage: int) -> Verdict:
@@ -74,3 +79,8 @@ def return_time(milliseconds: int) -> str:
     """
     local = moment(milliseconds).astimezone(BEIJING)
     return f"{local:%Y%m%d%H%M%S}{local.microsecond // 1000:03}"
+
+
+def hchx_time(milliseconds: int) -> str:
+    """MESSAGE_DATE of HCHX_DATA, Beijing time to the second."""
+    return f"{moment(milliseconds).astimezone(BEIJING):%Y-%m-%dT%H:%M:%S}"

@@ -17,7 +17,6 @@ from typing import get_args
 from sqlalchemy import select
 
 from connector.deeds import Deed, Moment
-from connector.messages.catalogue import MESSAGE_TYPES
 from connector.messages.deliveries import DeliveryState
 from connector.pipeline.wiring import ACTOR
 from connector.simulator.admin import NEXT_PATH
@@ -26,13 +25,13 @@ from connector.storage.outbox import DOCUMENTS, MESSAGE_BYTES, MESSAGES
 from tests.campaigns.campaign import Campaign, Outcome, Plant, Trial
 from tests.campaigns.daemon_under_test import KILLED, Aim
 from tests.campaigns.site_checks import examine, finish
-from tests.campaigns.sites import SETTLE, DatabaseKind, Site, configure, open_site
+from tests.campaigns.sites import SETTLE, TYPES, DatabaseKind, Site, configure, open_site
 
 _PLACES = {Deed.LEASE: 7}
 """How many places do a deed, where it is more than one: a lease is taken and given back by collect, prepare and
 take_receipts, and all are ended at the start."""
 _REACHED_WITHIN = 20.0
-_ALL = [(deed, kind, database) for database, deed, kind in product(get_args(DatabaseKind), Deed, MESSAGE_TYPES)]
+_ALL = [(deed, kind, database) for database, deed, kind in product(get_args(DatabaseKind), Deed, TYPES)]
 _HANDFUL = (Aim(deed=Deed.SUBMIT, moment="after"), Aim(deed=Deed.TAKE_RECEIPTS, moment="after"))
 _OTHERS = [
     Aim(deed=deed, moment=moment)
@@ -45,7 +44,7 @@ def run(trial: Trial) -> Outcome:
     """One trial."""
     random = Random(trial.seed)
     if trial.number == 1:
-        return _play(trial, [*_HANDFUL, random.choice(_OTHERS)], "sqlite", list(MESSAGE_TYPES))
+        return _play(trial, [*_HANDFUL, random.choice(_OTHERS)], "sqlite", TYPES)
     deed, kind, database = _ALL[trial.number - 2]
     aims = [
         Aim(deed=deed, moment=moment, count=count)

@@ -63,7 +63,7 @@ def format_check(connector: Connector) -> None:
     refused = message(connector).id
     receipt = Receipt(
         type="CEB900",
-        answers="",
+        answers=(),
         guid="",
         business_key="",
         message_id=MessageId(refused),

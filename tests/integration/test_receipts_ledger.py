@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -28,11 +29,11 @@ NOW = datetime(2026, 4, 15, 2, 30, tzinfo=UTC)
 STRANGER = "00000000-0000-0000-0000-000000000000"
 
 
-def receipt(digest: str, document: Document | None = None, code: str = "2", minute: int = 1, **given: str) -> Receipt:
+def receipt(digest: str, document: Document | None = None, code: str = "2", minute: int = 1, **given: Any) -> Receipt:
     """What customs says of a document, echoing its guid unless another is given."""
     return Receipt(
         type="CEB214",
-        answers=given.get("answers", "CEB213"),
+        answers=given.get("answers", ("CEB213",)),
         guid=given.get("guid", document.guid if document else STRANGER),
         business_key=given.get("business_key", document.business_key if document else ""),
         message_id=MessageId(given["message_id"]) if "message_id" in given else None,
@@ -45,7 +46,7 @@ def receipt(digest: str, document: Document | None = None, code: str = "2", minu
 
 
 def refusal(digest: str, message_id: str) -> Receipt:
-    return receipt(digest, code="-1", answers="", message_id=message_id, info="报文不符合规范")
+    return receipt(digest, code="-1", answers=(), message_id=message_id, info="报文不符合规范")
 
 
 def take(database: Database, *envelopes: tuple[int, list[Receipt]], endpoint: str = "e") -> list[Taken]:

@@ -12,19 +12,20 @@ from connector.errors import UnreadableMessage, UsageError
 from connector.messages.catalogue import (
     MESSAGE_TYPES,
     RECEIPT_TYPES,
-    REVISION_FIELDS,
     Field,
     FieldKind,
+    Frame,
     fields_of,
     message_type,
-    message_type_of_root,
+    message_type_on_the_wire,
     receipt_type,
 )
 from connector.messages.parser import SCHEMAS, Element
 
 OUTGOING = [("ceb213", "InvtRefundHead"), ("ceb213", "InvtRefundList"), ("ceb215", "InvtRefundDetail")]
 INCOMING = [("ceb214", "RefundReturn"), ("ceb216", "InvtRefundDetailReturn"), ("ceb900", "MessageReturn")]
-SHARED = [("ceb-common", "BaseTransfer"), ("ceb-common", "BaseSubscribe")]
+LINES = "StockSnapshotList"
+SHARED = [("common", "BaseTransfer"), ("common", "BaseSubscribe")]
 
 
 def table(reference: Path, element: str) -> list[Field]:
@@ -129,21 +130,24 @@ def facet(element: Element, *names: str) -> list[int]:
 def test_message_type_names_only_fields_and_limits_of_its_schema(name: str) -> None:
     shape = message_type(name)
     assert shape.name == name
-    assert message_type_of_root(shape.root) is shape
-    names = {one.name for one in shape.head_fields}
-    assert names.issuperset(
-        [*shape.key_fields, shape.declarant_field, shape.waybill_field, shape.export_list_field, *REVISION_FIELDS]
-    )
+    assert message_type_on_the_wire(shape.wire_name) is shape
+    names = {one.name for one in (*shape.head_fields, *shape.line_fields)}
+    named = {*shape.key_fields, shape.declarant_field, shape.waybill_field, shape.export_list_field, shape.site_field}
+    named |= shape.own_fields if name.startswith("CEB") else shape.own_fields - {"appType", "appTime"}
+    named |= {"guid"} if shape.frame is Frame.SIGNED else set()
+    named -= {"guid"} if shape.frame is Frame.BARE else set()
+    assert names >= (named | shape.areas.keys() | set(shape.areas.values())) - {""}
     source = etree.parse(SCHEMAS / f"{shape.schema}.xsd")
-    (records,) = source.iterfind(f".//{{*}}element[@name='{shape.record}']")
-    assert records.get("maxOccurs") == str(shape.batch_limit)
+    if shape.record:
+        (records,) = source.iterfind(f".//{{*}}element[@name='{shape.record}']")
+        assert records.get("maxOccurs", "1") == str(shape.batch_limit)
     if shape.line:
         (lines,) = source.iterfind(f".//{{*}}element[@name='{shape.line}']")
         assert lines.get("maxOccurs") == str(shape.line_limit)
     else:
         assert shape.line_limit == 0
         assert shape.line_fields == ()
-    assert RECEIPT_TYPES[shape.receipt].answers == shape.name
+    assert shape.name in RECEIPT_TYPES[shape.receipt].answers
 
 
 @pytest.mark.parametrize("name", RECEIPT_TYPES)
@@ -151,7 +155,56 @@ def test_receipt_type_names_only_fields_of_its_schema(name: str) -> None:
     shape = RECEIPT_TYPES[name]
     assert shape.name == name
     assert receipt_type(shape.root) is shape
-    assert {one.name for one in fields_of(shape.schema, shape.record)}.issuperset(shape.key_fields)
+    fields = {one.name for one in fields_of(shape.schema, shape.record)}
+    assert fields >= {*shape.key_fields, shape.status_field, shape.time_field} | ({shape.info_field} - {""})
+
+
+def test_no_code_of_a_receipt_means_two_things() -> None:
+    meanings = {(code, status) for kind in RECEIPT_TYPES.values() for code, status in kind.statuses.items()}
+    assert len(meanings) == len({code for code, _ in meanings})
+
+
+def test_fields_of_operation_events_equal_the_specification(reference: Path) -> None:
+    section = (reference / "spec" / "operating-data.md").read_text("utf-8").split("## B.", 1)[0]
+    rows = re.findall(r"^\| ([\w /]+) \| (C\S+|N\S+)(?: / (\w\S*))? \| (\S+) \|", section, re.MULTILINE)
+    expected = [
+        not_empty(field(name, second if number and second else form, occurs))
+        for names, form, second, occurs in rows
+        for number, name in enumerate(names.split(" / "))
+    ]
+    found = {one.name: one for one in fields_of("wod101", "OperationEvent")}
+    assert [*found] == [one.name for one in expected]
+    for one in expected:
+        if one.name != "step":  # an enumeration
+            assert found[one.name] == one
+
+
+def test_fields_of_stock_snapshots_equal_the_specification() -> None:
+    forms = {one.name: (one.min_length, one.max_length or one.total_digits) for one in fields_of("wod201", LINES)}
+    assert forms == {
+        "gnum": (None, 5),
+        "itemNo": (1, 30),
+        "gname": (1, 250),
+        "location": (1, 60),
+        "area": (1, 30),
+        "qty": (None, 19),
+        "unit": (3, 3),
+        "invtNo": (None, 20),
+        "ownerCode": (None, 18),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [("TRANSMIT", "header {", "}"), ("STORE_TRANS", "in/out record:", ";"), ("STORE_AMOUNT", "closing stock:", ".")],
+)
+def test_fields_of_bonded_warehouse_records_equal_the_specification(
+    reference: Path, name: str, before: str, after: str
+) -> None:
+    text = (reference / "spec" / "operating-data.md").read_text("utf-8").split("## B.", 1)[1]
+    listed = text.split(f"`{name}` {before}", 1)[1].replace("e.g.", "").split(after, 1)[0]
+    names = [re.match(r"\s*([A-Z_]+)", part) for part in re.sub(r"\([^)]*\)", "", listed).split(",")]
+    assert [one.name for one in fields_of("hchx", name)] == [found.group(1) for found in names if found]
 
 
 def test_business_key_of_a_document_and_of_its_receipt_are_the_same() -> None:
@@ -165,7 +218,7 @@ def test_business_key_of_a_document_and_of_its_receipt_are_the_same() -> None:
 
 def test_types_are_not_found_by_the_root_of_the_other_direction() -> None:
     with pytest.raises(UnreadableMessage, match="CEB214Message"):
-        message_type_of_root("CEB214Message")
+        message_type_on_the_wire("CEB214Message")
     with pytest.raises(UnreadableMessage, match="CEB213Message"):
         receipt_type("CEB213Message")
 

@@ -71,7 +71,7 @@ def test_refund_receipt_is_read_whole() -> None:
     receipt = only(message("CEB214", FIELDS_214))
     assert receipt == Receipt(
         type="CEB214",
-        answers="CEB213",
+        answers=("CEB213",),
         guid=GUID,
         business_key="4401000002/RK1",
         message_id=None,
@@ -85,13 +85,13 @@ def test_refund_receipt_is_read_whole() -> None:
 
 def test_tally_receipt_is_read_whole_when_what_may_be_absent_is() -> None:
     receipt = only(message("CEB216", FIELDS_216))
-    assert (receipt.type, receipt.answers, receipt.business_key) == ("CEB216", "CEB215", "4401000003/RK1")
+    assert (receipt.type, receipt.answers, receipt.business_key) == ("CEB216", ("CEB215",), "4401000003/RK1")
     assert (receipt.code, receipt.info, receipt.pre_no, receipt.message_id) == ("399", "", "", None)
 
 
 def test_format_check_names_the_message_it_refuses_and_no_document() -> None:
     receipt = only(message("CEB900", FIELDS_900))
-    assert (receipt.type, receipt.answers, receipt.business_key) == ("CEB900", "", "")
+    assert (receipt.type, receipt.answers, receipt.business_key) == ("CEB900", (), "")
     assert (receipt.message_id, receipt.code, receipt.info) == ("1f6a", "-1", "报文不符合规范")
 
 
