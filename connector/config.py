@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -264,6 +265,36 @@ class SimulatorSettings(_Section):
     registry: FilePath
 
 
+class AreaSettings(_Section):
+    """``[sites.CODE.areas.NAME]``: one functional area (功能区) of a site."""
+
+    kind: Literal["unpacking", "inspection", "storage", "holding", "dispatch"]
+    returns_only: bool = False
+    """Whether nothing but returns is ever in it."""
+    locations: Annotated[tuple[str, ...], Field(min_length=1)]
+    """The warehouse's own names of what lies in it; ``*`` stands for any characters, ``A-01-*``."""
+
+
+class SiteSettings(_Section):
+    """``[sites.CODE]``: one supervised site (监管作业场所), by the code that customs knows it by."""
+
+    customs_code: Annotated[str, Field(pattern=r"^[0-9]{4}$")]
+    """The customs office it belongs to."""
+    exports_9610_from: date | None = None
+    """The day from which on it does 9610 export business; without it, it does none."""
+    exports_9610_until: date | None = None
+    """The last such day."""
+    areas: dict[str, AreaSettings] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _lies_in_one(self) -> Self:
+        places = [place for area in self.areas.values() for place in area.locations]
+        twice = sorted({place for place in places if places.count(place) > 1})
+        if twice:
+            raise ValueError(f"has {', '.join(twice)} in two areas; a location lies in one")
+        return self
+
+
 class Settings(BaseSettings):
     """The whole file."""
 
@@ -280,6 +311,8 @@ class Settings(BaseSettings):
     """Named constants of this enterprise that mappings refer to, e.g. ``agent_code``."""
     codes: dict[str, dict[str, str]] = Field(default_factory=dict)
     """Code lists of this enterprise that mappings refer to, e.g. ``return_offices``: warehouse id -> customs office."""
+    sites: dict[Annotated[str, Field(min_length=1, max_length=20)], SiteSettings] = Field(default_factory=dict)
+    """Our supervised sites with their functional areas; what the rules about sites are held against."""
     signing: Annotated[dict[str, SigningSettings], Field(min_length=1)]
     customs: CustomsSettings
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)

@@ -119,6 +119,8 @@ class MessageType:
     """Lines in one document."""
     receipt: str
     """The receipt type that answers it."""
+    takes: bool = False
+    """Whether its lines take qty, qty1 and qty2 of the lines (gnum) of the original export list."""
     frame: Frame = Frame.SIGNED
     envelope_type: str = ""
     """What the envelope calls it (MsgType); empty where that is the name of the root."""
@@ -219,6 +221,7 @@ MESSAGE_TYPES: Mapping[str, MessageType] = MappingProxyType(
             batch_limit=100,
             line_limit=100,
             receipt="CEB214",
+            takes=True,
         ),
         "CEB215": MessageType(
             name="CEB215",

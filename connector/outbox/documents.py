@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Exists, insert, select
 
 from connector.errors import PayloadArchived
+from connector.messages.catalogue import message_type
 from connector.messages.deliveries import DeliveryState
 from connector.messages.documents import AppType, Content, Document
 from connector.messages.receipts import CustomsStatus
-from connector.messages.records import digest
+from connector.messages.records import SourceKey, digest
+from connector.outbox import quantities
 from connector.outbox.revisions import Revision
 from connector.storage.limits import portions
 from connector.storage.outbox import DOCUMENTS, MESSAGE_DOCUMENTS, MESSAGES
+from connector.storage.sources import SOURCE_RECORDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +29,13 @@ class Origin:
     mapping_digest: str
     waybill: str
     export_list: str
+    part: str = ""
+    """What of the record it tells, where that is not all of it."""
+    corrects: str = ""
+    """Business key of the document that it replaces, where it is one of a chain."""
 
 
-def newest_revisions(connection: Connection, message_type: str, business_keys: Sequence[str]) -> dict[str, Revision]:
+def newest_revisions(connection: Connection, type_: str, business_keys: Sequence[str]) -> dict[str, Revision]:
     """The newest revision of each key that has one."""
     table = DOCUMENTS.c
     found: dict[str, Revision] = {}
@@ -38,21 +45,58 @@ def newest_revisions(connection: Connection, message_type: str, business_keys: S
                 table.guid,
                 table.business_key,
                 table.revision,
+                table.app_type,
                 table.content_digest,
                 table.customs_status,
                 _is_carried().label("is_carried"),
             )
-            .where(table.type == message_type, table.business_key.in_(some))
+            .where(table.type == type_, table.business_key.in_(some))
             .order_by(table.revision)
         )
         for row in connection.execute(query):
             found[row.business_key] = Revision(
                 guid=row.guid,
                 number=row.revision,
+                app_type=AppType(row.app_type),
                 content_digest=row.content_digest,
                 status=CustomsStatus(row.customs_status),
                 is_carried=bool(row.is_carried),
             )
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a chain of documents has told last about one part of a source record."""
+
+    business_key: str
+    corrects: str
+    """The document that it replaces; empty for none."""
+    stands: str
+    """The last one of the chain that customs has not turned down; empty where there is none."""
+
+
+def last_told(connection: Connection, type_: str, keys: Sequence[SourceKey]) -> dict[tuple[SourceKey, str], Told]:
+    """By source record and part, what documents of a type have told of these records."""
+    table, record = DOCUMENTS.c, SOURCE_RECORDS.c
+    found: dict[tuple[SourceKey, str], Told] = {}
+    for some in portions(sorted(keys, key=str)):
+        query = (
+            select(record.collection, record.key, table.part, table.business_key, table.corrects, table.customs_status)
+            .join(SOURCE_RECORDS, record.id == table.record_id)
+            .where(
+                table.type == type_,
+                record.collection.in_({key.collection for key in some}),
+                record.key.in_([key.key for key in some]),
+            )
+            .order_by(record.version, table.app_time, table.revision)
+        )
+        for row in connection.execute(query):
+            place = SourceKey(collection=row.collection, key=row.key), row.part
+            before = found.get(place)
+            is_turned_down = CustomsStatus(row.customs_status).may_be_declared_again
+            stands = (before.stands if before else "") if is_turned_down else row.business_key
+            found[place] = Told(business_key=row.business_key, corrects=row.corrects, stands=stands)
     return found
 
 
@@ -70,9 +114,11 @@ def _is_carried() -> Exists:
 
 
 def add(transaction: Connection, documents: Sequence[tuple[Document, Origin]]) -> None:
-    """Store revisions; customs has said nothing about them yet."""
+    """Store revisions and what they take of export lists; customs has said nothing about them yet."""
     if documents:
         transaction.execute(insert(DOCUMENTS), [_row(document, origin) for document, origin in documents])
+        taking = [document for document, _ in documents if message_type(document.type).takes]
+        quantities.add(transaction, taking)
 
 
 def load(connection: Connection, guids: Sequence[str]) -> list[Document]:
@@ -110,6 +156,8 @@ def origins(connection: Connection, guids: Sequence[str]) -> dict[str, Origin]:
             mapping_digest=row.mapping_digest,
             waybill=row.waybill,
             export_list=row.export_list,
+            part=row.part,
+            corrects=row.corrects,
         )
         for row in connection.execute(select(DOCUMENTS).where(DOCUMENTS.c.guid.in_(guids)))
     }
@@ -127,6 +175,8 @@ def _row(document: Document, origin: Origin) -> dict[str, object]:
         "content": content,
         "content_digest": digest(content),
         "record_id": origin.record_id,
+        "part": origin.part,
+        "corrects": origin.corrects,
         "mapping": origin.mapping,
         "mapping_digest": origin.mapping_digest,
         "waybill": origin.waybill,

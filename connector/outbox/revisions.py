@@ -8,7 +8,8 @@ rejected or failed; or customs has said     goes out as the next revision: custo
 nothing of it, and every message that
 carried it was refused or closed
 on its way or unanswered                    waits until customs has answered
-accepted                                    waits for an operator: never changed by itself
+accepted, or a change or deletion of what   waits for an operator: never changed by itself
+was accepted, whatever customs said to it
 ==========================================  =======================================================
 
 The same content as the newest revision never goes out again by itself.
@@ -19,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from connector.messages.documents import AppType
 from connector.messages.receipts import CustomsStatus
 
 
@@ -28,6 +30,7 @@ class Revision:
 
     guid: str
     number: int
+    app_type: AppType
     content_digest: str
     status: CustomsStatus
     is_carried: bool
@@ -53,9 +56,7 @@ def judge(newest: Revision | None, content_digest: str) -> Verdict:
         return Verdict.SEND
     if newest.content_digest == content_digest:
         return Verdict.NOTHING
-    if newest.status.may_be_declared_again:
-        return Verdict.SEND
-    if newest.status.is_final:
-        return Verdict.WAIT_FOR_OPERATOR
     is_unheard = newest.status is CustomsStatus.NONE and not newest.is_carried
-    return Verdict.SEND if is_unheard else Verdict.WAIT_FOR_ANSWER
+    if newest.status.may_be_declared_again or is_unheard:
+        return Verdict.SEND if newest.app_type is AppType.NEW else Verdict.WAIT_FOR_OPERATOR
+    return Verdict.WAIT_FOR_OPERATOR if newest.status.is_final else Verdict.WAIT_FOR_ANSWER

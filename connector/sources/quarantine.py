@@ -65,6 +65,7 @@ def hold(transaction: Connection, held: Sequence[Held], *, now: datetime) -> Non
                 "reason": one.reason,
                 "faults": _faults(one),
                 "since": now,
+                "released_as": "",
             }
             for one in held
         ],

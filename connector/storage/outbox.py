@@ -33,6 +33,10 @@ class DocumentRow(SQLModel, table=True):
     content_digest: str
     record_id: int = Field(foreign_key="source_record.id")
     """The source version it was made from."""
+    part: str
+    """What of the source record it tells, where it is not all of it: ``arriving``, ``put_away/1843920``."""
+    corrects: str
+    """Business key of the document that it replaces, where its type says so in itself; else empty."""
     mapping: str
     """Name and version of the mapping, e.g. ``CEB213.toml 1``."""
     mapping_digest: str
@@ -43,6 +47,20 @@ class DocumentRow(SQLModel, table=True):
     """The returnStatus behind the status, as it stands; empty before the first receipt."""
     customs_info: str = Field(sa_column=Column(Text, nullable=False))
     customs_time: datetime | None = Field(default=None, sa_column=Column(UtcTime, nullable=True))
+
+
+class DocumentLineRow(SQLModel, table=True):
+    """What one line of a document takes of a line of its original export list."""
+
+    __tablename__ = "document_line"
+
+    guid: str = Field(primary_key=True, foreign_key="document.guid")
+    position: int = Field(primary_key=True)
+    gnum: int
+    qty: str
+    """As declared, exact; so are the statutory quantities."""
+    qty1: str
+    qty2: str
 
 
 class MessageRow(SQLModel, table=True):
@@ -133,6 +151,7 @@ SURELY_NOT_HELD = ("not_sent", "withdrawn", "refused")
 """Outcomes of a send after which customs surely does not hold the message."""
 
 DOCUMENTS = table_of(DocumentRow)
+DOCUMENT_LINES = table_of(DocumentLineRow)
 MESSAGES = table_of(MessageRow)
 MESSAGE_BYTES = table_of(MessageBytesRow)
 MESSAGE_DOCUMENTS = table_of(MessageDocumentRow)

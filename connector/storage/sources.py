@@ -77,6 +77,8 @@ class QuarantineRow(SQLModel, table=True):
     faults: str = Field(sa_column=Column(Text, nullable=False))
     """JSON list of {code, field, text}."""
     since: datetime = Field(sa_column=Column(UtcTime, nullable=False))
+    released_as: str
+    """How an operator lets it go out: new, change or delete; empty while nobody does."""
     resolved_at: datetime | None = Field(default=None, sa_column=Column(UtcTime, nullable=True))
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from connector.deeds import Deed
 from connector.errors import PayloadArchived
 from connector.messages.deliveries import DeliveryState
-from connector.messages.documents import Document
+from connector.messages.documents import AppType, Document
 from connector.messages.receipts import CustomsStatus
 from connector.outbox import documents, queries
 from connector.outbox.queries import Filter
@@ -45,6 +45,7 @@ def test_newest_revision_is_found_of_each_key_that_has_one(database: Database, k
         found = documents.newest_revisions(connection, "CEB213", ["A/1", "A/2"])
         assert documents.newest_revisions(connection, "CEB213", []) == {}
     newest = Revision(
+        app_type=AppType.NEW,
         guid=new.guid,
         number=2,
         content_digest=new.content.digest(),

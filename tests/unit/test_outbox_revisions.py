@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from connector.messages.documents import AppType
 from connector.messages.receipts import CustomsStatus
 from connector.outbox.revisions import Revision, Verdict, judge
 
@@ -11,8 +12,8 @@ ACCEPTED = {CustomsStatus.RELEASED, CustomsStatus.FINISHED}
 NOT_HELD = {CustomsStatus.REJECTED, CustomsStatus.FAILED}
 
 
-def newest(status: CustomsStatus, *, is_carried: bool = True) -> Revision:
-    return Revision(guid="G", number=1, content_digest="same", status=status, is_carried=is_carried)
+def newest(status: CustomsStatus, *, is_carried: bool = True, app_type: AppType = AppType.NEW) -> Revision:
+    return Revision(guid="G", number=1, app_type=app_type, content_digest="same", status=status, is_carried=is_carried)
 
 
 def test_content_goes_out_when_its_key_has_no_revision() -> None:
@@ -46,3 +47,12 @@ def test_changed_content_goes_out_when_every_message_with_the_old_one_was_refuse
     else:
         expected = Verdict.WAIT_FOR_ANSWER
     assert judge(newest(status, is_carried=False), "other") is expected
+
+
+@pytest.mark.parametrize("app_type", [AppType.CHANGE, AppType.DELETE])
+@pytest.mark.parametrize("is_carried", [True, False])
+@pytest.mark.parametrize("status", [*NOT_HELD, *ACCEPTED])
+def test_changed_content_waits_for_an_operator_when_the_newest_revision_changes_what_customs_holds(
+    status: CustomsStatus, *, is_carried: bool, app_type: AppType
+) -> None:
+    assert judge(newest(status, is_carried=is_carried, app_type=app_type), "other") is Verdict.WAIT_FOR_OPERATOR
