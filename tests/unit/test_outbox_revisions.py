@@ -51,7 +51,7 @@ def test_changed_content_goes_out_when_every_message_with_the_old_one_was_refuse
 
 @pytest.mark.parametrize("app_type", [AppType.CHANGE, AppType.DELETE])
 @pytest.mark.parametrize("is_carried", [True, False])
-@pytest.mark.parametrize("status", [*NOT_HELD, *ACCEPTED])
+@pytest.mark.parametrize("status", sorted(NOT_HELD | ACCEPTED))
 def test_changed_content_waits_for_an_operator_when_the_newest_revision_changes_what_customs_holds(
     status: CustomsStatus, *, is_carried: bool, app_type: AppType
 ) -> None:
