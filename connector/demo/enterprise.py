@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from connector.config import shipped
 from connector.demo import parties, tables
+from connector.demo.handling import Stock, handling_rows
 from connector.demo.returns import Fault, generate
 from connector.demo.rows import archive_rows, customs_list, master_rows, warehouse_rows
 from connector.errors import UsageError
@@ -39,6 +40,15 @@ if TYPE_CHECKING:
     from connector.demo.rows import TableRow
 
 _BATCH = 1000
+_AREAS = parties.AREA_NAMES
+_STEPS = {
+    "unpacking": "unpacking",
+    "inspection": "inspecting",
+    "storage": "storing",
+    "holding": "holding",
+    "dispatch": "picking",
+}
+"""What is done with goods that are moved into an area of each kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +99,30 @@ def _write_data(directory: Path, returns: int, seed: int) -> dict[str, tuple[str
         (directory / "export-lists.jsonl").open("w", encoding="utf-8") as lists,
     ):
         _insert(warehouse, master_rows())
-        parcels = generate(returns, seed)
+        parcels, stock = generate(returns, seed), Stock()
         while batch := list(islice(parcels, _BATCH)):
             _insert(warehouse, (row for parcel in batch for row in warehouse_rows(parcel)))
+            _insert(warehouse, (row for parcel in batch for row in handling_rows(parcel)))
+            stock.add(batch)
             _insert(archive, (row for parcel in batch for row in archive_rows(parcel)))
             lists.writelines(_json_lines(batch))
             for parcel in batch:
                 if parcel.fault:
                     faults[parcel.fault].append(parcel.order_no)
+        _insert(warehouse, stock.count_rows())
     return {kind: tuple(numbers) for kind, numbers in faults.items()}
+
+
+def _sites() -> str:
+    """Our supervised sites, each with its functional areas."""
+    tables = []
+    for site in parties.WAREHOUSES:
+        tables.append(f"[sites.{site.site}]  # {site.name}")
+        tables.append(f'customs_code = "{site.office}"\nexports_9610_from = 2025-01-01\n')
+        for kind, number in site.areas.items():
+            tables.append(f'[sites.{site.site}.areas."{_AREAS[kind]}"]')
+            tables.append(f'kind = "{kind}"\nreturns_only = true\nlocations = ["{number}"]\n')
+    return "\n".join(tables)
 
 
 def _database(path: Path, schema: str) -> sqlite3.Connection:
@@ -148,7 +173,10 @@ enterprise_codes = ["{parties.AGENT.code}", "{parties.OPERATOR.code}", "{parties
 
 
 def _configuration(port: int, suite: str) -> str:
-    offices = "\n".join(f'{site.id} = "{site.office}"  # {site.name}' for site in parties.WAREHOUSES)
+    places = [(kind, number, site) for site in parties.WAREHOUSES for kind, number in site.areas.items()]
+    offices = "\n".join(f'{number} = "{site.office}"  # {site.name}{_AREAS[kind]}' for kind, number, site in places)
+    sites = "\n".join(f'{number} = "{site.site}"' for _, number, site in places)
+    steps = "\n".join(f'{number} = "{_STEPS[kind]}"' for kind, number, _ in places)
     return f"""\
 # A sample enterprise, made by `connector demo`. Every command works with it: connector --config connector.toml …
 mappings = "mappings"
@@ -175,10 +203,20 @@ agent_name = "{parties.AGENT.name}"
 operator_code = "{parties.OPERATOR.code}"
 operator_name = "{parties.OPERATOR.name}"
 return_reason = "消费者退货"
+ems_no = "T4401W000001"  # bonded sites only: account number and message types, which their customs office gives
+hchx_trans_type = "4001"
+hchx_amount_type = "4002"
 
 [codes.return_offices]  # warehouse -> customs office of the return site
 {offices}
 
+[codes.return_sites]  # warehouse -> code of the supervised site it lies in
+{sites}
+
+[codes.step_in_warehouse]  # warehouse -> what is done with goods that are moved there
+{steps}
+
+{_sites()}
 [signing.main]
 suite = "{suite}"
 key_file = "certs/enterprise.key.pem"

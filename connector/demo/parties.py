@@ -37,16 +37,34 @@ class Warehouse:
     """A return warehouse in a supervised site."""
 
     id: int
+    """Of its unpacking area: 若依WMS knows no smaller places, so each functional area is a warehouse there."""
     name: str
     office: str
     """Customs office the site belongs to."""
+    site: str
+    """Code of the supervised site."""
+
+    @property
+    def areas(self) -> dict[str, int]:
+        """Kind of functional area -> the warehouse that it is."""
+        kinds = ("unpacking", "inspection", "storage", "holding", "dispatch")
+        return {kind: self.id + 10 * number for number, kind in enumerate(kinds)}
 
 
 WAREHOUSES = (
-    Warehouse(id=1940317750635581441, name="广州空港退货仓", office="5141"),
-    Warehouse(id=1940317750635581442, name="宁波保税退货仓", office="3105"),
-    Warehouse(id=1940317750635581443, name="郑州经开退货仓", office="4612"),
+    Warehouse(id=1940317750635581441, name="广州空港退货仓", office="5141", site="GZKG01"),
+    Warehouse(id=1940317750635581442, name="宁波保税退货仓", office="3105", site="NBBS01"),
+    Warehouse(id=1940317750635581443, name="郑州经开退货仓", office="4612", site="ZZJK01"),
 )
+
+AREA_NAMES = {
+    "unpacking": "拆包区",
+    "inspection": "查验区",
+    "storage": "存储区",
+    "holding": "暂存区",
+    "dispatch": "出库区",
+}
+"""What each kind of functional area is called."""
 
 EXPORT_OFFICES = ("5141", "5141", "3105", "2244", "4612", "2991", "5349")
 """Offices of the original exports; Guangzhou, where the enterprise sits, is the most frequent."""

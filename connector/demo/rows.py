@@ -7,7 +7,7 @@ from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from connector.demo.goods import GOODS
-from connector.demo.parties import AGENT, ENTERPRISE, ROUTES, WAREHOUSES
+from connector.demo.parties import AGENT, AREA_NAMES, ENTERPRISE, ROUTES, WAREHOUSES
 from connector.demo.returns import BEIJING, Fault
 
 if TYPE_CHECKING:
@@ -30,12 +30,16 @@ def master_rows() -> Iterator[TableRow]:
     """Warehouses, items and SKUs."""
     for order_num, warehouse in enumerate(WAREHOUSES, start=1):
         row = {"id": warehouse.id, "warehouse_code": f"TH{order_num:02d}", "warehouse_name": warehouse.name}
-        yield "wms_warehouse", row | {"order_num": order_num} | _written("admin", _STOCK_TAKEN)
+        yield "wms_warehouse", row | {"order_num": order_num} | written("admin", _STOCK_TAKEN)
+    for warehouse in WAREHOUSES:
+        for kind, number in list(warehouse.areas.items())[1:]:
+            row = {"id": number, "warehouse_code": kind, "warehouse_name": f"{warehouse.name}{AREA_NAMES[kind]}"}
+            yield "wms_warehouse", row | written("admin", _STOCK_TAKEN)
     for index, goods in enumerate(GOODS):
-        item = {"id": _FIRST_ITEM + index, "item_code": goods.sku, "item_name": goods.name}
-        yield "wms_item", item | _written("admin", _STOCK_TAKEN)
+        item = {"id": _FIRST_ITEM + index, "item_code": goods.sku, "item_name": goods.name, "unit": goods.unit}
+        yield "wms_item", item | written("admin", _STOCK_TAKEN)
         sku = {
-            "id": _sku_id(goods.sku),
+            "id": sku_id(goods.sku),
             "sku_name": goods.model,
             "item_id": _FIRST_ITEM + index,
             "barcode": _barcode(goods.sku),
@@ -43,13 +47,13 @@ def master_rows() -> Iterator[TableRow]:
             "gross_weight": f"{goods.weight:.3f}",
             "selling_price": f"{goods.price:.2f}",
         }
-        yield "wms_item_sku", sku | _written("admin", _STOCK_TAKEN)
+        yield "wms_item_sku", sku | written("admin", _STOCK_TAKEN)
 
 
 def warehouse_rows(parcel: Return) -> Iterator[TableRow]:
     """The receipt order as 若依WMS writes it: received, a return, one detail for each line."""
-    changed = _wall_clock(parcel.changed_at)
-    order_id = _snowflake(parcel.changed_at, parcel.number)
+    changed = wall_clock(parcel.changed_at)
+    order_id = snowflake(parcel.changed_at, parcel.number)
     lines = {line.number: line for line in parcel.order.lines}
     amounts = {number: lines[number].goods.price * back for number, back in parcel.quantities.items()}
     head = {
@@ -63,17 +67,17 @@ def warehouse_rows(parcel: Return) -> Iterator[TableRow]:
         "warehouse_id": parcel.warehouse.id,
         "remark": None if parcel.fault is Fault.MISSING_WAYBILL else parcel.waybill,
     }
-    yield "wms_receipt_order", head | _written("ck", changed)
+    yield "wms_receipt_order", head | written("ck", changed)
     for number, back in parcel.quantities.items():
         detail = {
-            "id": _snowflake(parcel.changed_at, parcel.number * 8 + number),
+            "id": snowflake(parcel.changed_at, parcel.number * 8 + number),
             "order_id": order_id,
-            "sku_id": _sku_id(lines[number].goods.sku),
+            "sku_id": sku_id(lines[number].goods.sku),
             "quantity": f"{back}.00",
             "amount": f"{amounts[number]:.2f}",
             "warehouse_id": parcel.warehouse.id,
         }
-        yield "wms_receipt_order_detail", detail | _written("ck", changed)
+        yield "wms_receipt_order_detail", detail | written("ck", changed)
 
 
 def archive_rows(parcel: Return) -> Iterator[TableRow]:
@@ -162,7 +166,7 @@ def _export_list(order: Order) -> dict[str, Any]:
         "pack_no": 1,
         "gross_weight": _five_places(weight),
         "net_weight": _five_places(weight * Decimal("0.9")),
-        "release_time": _wall_clock(released),
+        "release_time": wall_clock(released),
     }
 
 
@@ -200,11 +204,13 @@ def _spoilt(fault: Fault | None, line: ExportLine) -> dict[str, str]:
             return {}
 
 
-def _written(who: str, when: str) -> dict[str, str]:
+def written(who: str, when: str) -> dict[str, str]:
+    """By whom and when a row was made, and changed last."""
     return {"create_by": who, "create_time": when, "update_by": who, "update_time": when}
 
 
-def _wall_clock(moment: datetime) -> str:
+def wall_clock(moment: datetime) -> str:
+    """A time as 若依WMS writes it: Beijing, milliseconds."""
     return moment.astimezone(BEIJING).replace(tzinfo=None).isoformat(" ", "milliseconds")
 
 
@@ -212,12 +218,13 @@ def _five_places(number: Decimal) -> str:
     return str(number.quantize(_FIVE_PLACES, ROUND_DOWN))
 
 
-def _snowflake(moment: datetime, sequence: int) -> int:
+def snowflake(moment: datetime, sequence: int) -> int:
     """An id as the application makes them, far above 2**53: milliseconds, then 22 bits that tell apart."""
     return (int(moment.timestamp() * 1000) - _SNOWFLAKE_EPOCH << 22) + sequence % (1 << 22)
 
 
-def _sku_id(sku: str) -> int:
+def sku_id(sku: str) -> int:
+    """The id of an SKU in the warehouse."""
     return _SKU_IDS[sku]
 
 

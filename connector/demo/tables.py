@@ -22,6 +22,30 @@ CREATE TABLE wms_receipt_order (
 CREATE TABLE wms_receipt_order_detail (
   id BIGINT PRIMARY KEY, order_id BIGINT, sku_id BIGINT, quantity TEXT, amount TEXT, warehouse_id BIGINT, remark TEXT,
   {_WRITTEN});
+CREATE TABLE wms_movement_order (
+  id BIGINT PRIMARY KEY, order_no TEXT, source_warehouse_id BIGINT, target_warehouse_id BIGINT, order_status TINYINT,
+  total_amount TEXT, total_quantity TEXT, remark TEXT, {_WRITTEN});
+CREATE TABLE wms_movement_order_detail (
+  id BIGINT PRIMARY KEY, order_id BIGINT, sku_id BIGINT, quantity TEXT, amount TEXT, remark TEXT,
+  source_warehouse_id BIGINT, target_warehouse_id BIGINT, {_WRITTEN});
+CREATE TABLE wms_shipment_order (
+  id BIGINT PRIMARY KEY, order_no TEXT, opt_type INT, biz_order_no TEXT, merchant_id BIGINT, total_amount TEXT,
+  total_quantity TEXT, order_status TINYINT, warehouse_id BIGINT, remark TEXT, {_WRITTEN});
+CREATE TABLE wms_shipment_order_detail (
+  id BIGINT PRIMARY KEY, order_id BIGINT, warehouse_id BIGINT, sku_id BIGINT, quantity TEXT, amount TEXT, remark TEXT,
+  {_WRITTEN});
+CREATE TABLE wms_check_order (
+  id BIGINT PRIMARY KEY, order_no TEXT, order_status TINYINT, total_quantity TEXT, total_amount TEXT,
+  warehouse_id BIGINT, remark TEXT, {_WRITTEN});
+CREATE TABLE wms_check_order_detail (
+  id BIGINT PRIMARY KEY, order_id BIGINT, sku_id BIGINT, quantity TEXT, amount TEXT, check_quantity TEXT,
+  warehouse_id BIGINT, inventory_id BIGINT, remark TEXT, {_WRITTEN});
+CREATE INDEX idx_movement_order_changed ON wms_movement_order (update_time, id);
+CREATE INDEX idx_movement_order_detail_order ON wms_movement_order_detail (order_id);
+CREATE INDEX idx_shipment_order_changed ON wms_shipment_order (update_time, id);
+CREATE INDEX idx_shipment_order_detail_order ON wms_shipment_order_detail (order_id);
+CREATE INDEX idx_check_order_changed ON wms_check_order (update_time, id);
+CREATE INDEX idx_check_order_detail_order ON wms_check_order_detail (order_id);
 CREATE INDEX idx_receipt_order_changed ON wms_receipt_order (update_time, id);
 CREATE INDEX idx_receipt_order_no ON wms_receipt_order (order_no);
 CREATE INDEX idx_receipt_order_detail_order ON wms_receipt_order_detail (order_id);

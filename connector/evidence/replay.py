@@ -19,11 +19,11 @@ from connector.audit.events import Event
 from connector.audit.queries import EntryFilter, entries
 from connector.errors import SignatureInvalid, UnreadableMessage
 from connector.mapping.engine import DocumentMapping
-from connector.mapping.outcomes import Mapped, Unmappable
+from connector.mapping.outcomes import Unmappable
 from connector.messages.builder import Transfer, build_message
 from connector.messages.catalogue import MessageType, message_type, schema_digest
+from connector.messages.chains import link
 from connector.messages.documents import Content, Difference, Document, differences
-from connector.messages.namespaces import CEB
 from connector.messages.parser import parse
 from connector.outbox import documents, queries
 from connector.outbox.documents import Origin
@@ -205,7 +205,7 @@ def _map_again(collections: Sequence[Collection], parts: Sequence[_Part]) -> tup
 def _mapping_of(collections: Sequence[Collection], part: _Part) -> tuple[Collection | None, DocumentMapping | None]:
     collection = next((one for one in collections if one.name == part.row.record.key.collection), None)
     for mapping in collection.mappings if collection else ():
-        if mapping.message_type.name == part.document.type:
+        if (mapping.message_type.name, mapping.document) == (part.document.type, part.origin.part.partition("/")[0]):
             return collection, mapping
     return collection, None
 
@@ -215,11 +215,16 @@ def _map(collection: Collection | None, mapping: DocumentMapping | None, part: _
     if collection is None or mapping is None:
         return None, f"no mapping makes a {part.document.type} of {part.row.record.key}"
     lookups = collection.source.look_up(mapping.lookups, [part.row.record])
-    match mapping.apply(part.row.record, lookups):
-        case Mapped(content=content):
-            return content, ""
-        case Unmappable(faults=faults):
-            return None, faults[0].text
+    key, origin = part.row.record.key, part.origin
+    for outcome in mapping.apply(part.row.record, lookups):
+        if outcome.part != origin.part:
+            continue
+        if isinstance(outcome, Unmappable):
+            return None, outcome.faults[0].text
+        chain = mapping.message_type.chain
+        told = outcome.content
+        return link(told, chain, key, part=origin.part, corrects=origin.corrects) if chain else told, ""
+    return None, f"its mapping makes no {origin.part} of {key} any more"
 
 
 def _told(found: Sequence[Difference]) -> str:
@@ -251,7 +256,7 @@ def _fingerprint(text: str) -> str:
 def _extension_in(xml: bytes) -> str:
     """What a message carries of our own; empty where nothing can be read."""
     try:
-        found = parse(xml).find(f"{{{CEB}}}ExtendMessage/{{{CEB}}}Message/text")
+        found = parse(xml).find("{*}ExtendMessage/{*}Message/text")
     except UnreadableMessage:
         return ""
     return (found.text or "") if found is not None else ""
@@ -260,11 +265,11 @@ def _extension_in(xml: bytes) -> str:
 def _enterprise(kept: _Kept, transfer: Transfer) -> Input:
     then = ""
     try:
-        found = parse(kept.xml).find(f"{{{CEB}}}BaseTransfer")
+        found = parse(kept.xml).find("{*}BaseTransfer")
     except UnreadableMessage:
         found = None
     if found is not None:
-        then = " ".join(found.findtext(f"{{{CEB}}}{name}") or "" for name in ("copCode", "copName", "dxpId"))
+        then = " ".join(found.findtext(f"{{*}}{name}") or "" for name in ("copCode", "copName", "dxpId"))
     now = f"{transfer.cop_code} {transfer.cop_name} {transfer.dxp_id}"
     return Input(name="[enterprise]", then=then, now=now)
 

@@ -38,10 +38,16 @@ def check_table(
             yield (table, field.name), "is required by the schema and no line fills it; add one"
 
 
-def check_rule(table: str, name: str, rule: ElementRule, shape: RecordShape, constants: Constants) -> Iterator[Finding]:
-    """Columns, lookups, constants and code lists that do not exist or are out of reach."""
+def check_rule(
+    place: tuple[str, str], rule: ElementRule, shape: RecordShape, constants: Constants, *, of_line: bool
+) -> Iterator[Finding]:
+    """Columns, lookups, constants and code lists that do not exist or are out of reach.
+
+    place: table and element; of_line: whether a line of the record is in reach there.
+    """
+    table, name = place
     for path, reference in rule.references():
-        if problem := _reference_problem(table, reference, shape):
+        if problem := _reference_problem(reference, shape, of_line=of_line):
             yield (table, name, *path), problem
     for path, one in rule.chain():
         if one.value is not None and one.value not in constants.values:
@@ -75,18 +81,18 @@ def unknown(what: str, name: str, known: Collection[str]) -> str:
     return f"there is no {what} {name!r}; choose one of {', '.join(sorted(known)) or '(there are none)'}"
 
 
-def _reference_problem(table: str, reference: str, shape: RecordShape) -> str:
+def _reference_problem(reference: str, shape: RecordShape, *, of_line: bool) -> str:
     scope, _, name = reference.partition(".")
     lookup = shape.lookups.get(scope)
     if scope == "record":
         columns = shape.columns
-    elif scope == "line" and table == "head":
+    elif scope == "line" and not of_line:
         return f"{reference}: the head has no line; use record.COLUMN or a lookup"
     elif scope == "line":
         columns = shape.line_columns
     elif lookup is None:
         return f"{reference}: {shape.collection} has no lookup {scope!r}{_meant(scope, shape.lookups)}"
-    elif lookup.per_line and table == "head":
+    elif lookup.per_line and not of_line:
         return f"{reference}: {scope} is looked up for each line, and the head has no line"
     else:
         columns = lookup.columns

@@ -25,6 +25,7 @@ from connector.mapping.outcomes import FaultCode, Refused
 from connector.mapping.quantities import divided, number, roundable, rounded
 from connector.messages.catalogue import Field, FieldKind
 from connector.messages.records import Row, Value
+from connector.messages.sites import NOWHERE, Areas
 
 Rows: TypeAlias = Mapping[str, Row]
 """The rows in reach of an element: ``record``, ``line``, and each lookup by its name (empty where it has no row)."""
@@ -58,6 +59,7 @@ class Constants:
 
     values: Mapping[str, str]
     codes: Mapping[str, Mapping[str, str]]
+    areas: Areas = NOWHERE
 
 
 def compile_element(rule: ElementRule, field: Field, constants: Constants) -> Element:

@@ -3,9 +3,10 @@
 A record that cannot be mapped never raises: all its faults are collected, each cause once, however many elements miss
 out because of it::
 
-    match mapping.apply(record, lookups):
-        case Mapped(content=content): ...
-        case Unmappable(faults=faults): ...
+    for outcome in mapping.apply(record, lookups):
+        match outcome:
+            case Mapped(content=content): ...
+            case Unmappable(faults=faults): ...
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import TypeAlias
 from connector.mapping.compiler import Element, value_of
 from connector.mapping.converters import is_absent
 from connector.mapping.outcomes import Fault, FaultCode, Mapped, Refused, Unmappable, shown
-from connector.messages.catalogue import MessageType
+from connector.messages.catalogue import Field, MessageType
 from connector.messages.documents import Content
 from connector.messages.records import Lookups, LookupShape, Row, SourceRecord
+from connector.messages.sites import Areas
 
 NamedLookup: TypeAlias = tuple[str, LookupShape]
 """A lookup by its name."""
@@ -36,6 +38,11 @@ class DocumentMapping:
     message_type: MessageType
     collection: str
     """Name of the records file whose records it maps."""
+    document: str
+    """Which of several documents of its type it makes of a record; empty for the only one."""
+    each: str
+    """The column that tells its documents apart where it makes one of each line; empty where it makes one."""
+    areas: Areas
     version: int
     digest: str
     """SHA-256 of `basis`, lower-case hex."""
@@ -55,20 +62,80 @@ class DocumentMapping:
         """Names of the lookups it needs."""
         return tuple(name for name, _ in (*self.head_lookups, *self.line_lookups))
 
-    def apply(self, record: SourceRecord, lookups: Lookups) -> Mapped | Unmappable:
-        """Map one record of the collection; lookups as its source answered for `DocumentMapping.lookups`."""
+    def apply(self, record: SourceRecord, lookups: Lookups) -> tuple[Mapped | Unmappable, ...]:
+        """Map one record of the collection: one outcome, or one for each line.
+
+        lookups: as its source answered for `DocumentMapping.lookups`.
+        """
         faults = _Faults()
         scope = _Scope(rows={"record": record.row})
         scope.find(self.head_lookups, lookups, faults)
+        if not self.each:
+            return (self._document(scope, record.lines, lookups, faults, self.document),)
+        if not record.lines:
+            faults.add(_NO_LINES)
+            return (self._outcome({}, (), faults, self.document),)
+        return tuple(
+            self._of_line(scope.for_line(row, number), lookups) for number, row in enumerate(record.lines, start=1)
+        )
+
+    def _of_line(self, scope: _Scope, lookups: Lookups) -> Mapped | Unmappable:
+        faults = _Faults()
+        scope.find(self.line_lookups, lookups, faults)
+        part = f"{self.document}/{value_of(scope.rows, self.each)}"
+        return self._document(scope, (), lookups, faults, part)
+
+    def _document(
+        self, scope: _Scope, rows: Sequence[Row], lookups: Lookups, faults: _Faults, part: str
+    ) -> Mapped | Unmappable:
+        kind = self.message_type
         head = _texts(self.head, scope, faults)
-        lines = self._map_lines(record.lines, scope, lookups, faults) if self.lines else ()
+        lines = self._map_lines(rows, scope, lookups, faults) if self.lines else ()
+        if kind.areas:
+            site = head.get(kind.site_field, "")
+            self._locate(head, site, kind.head_fields, faults)
+            for number, line in enumerate(lines, start=1):
+                self._locate(line, site, kind.line_fields, faults, number)
+        if kind.one_of and not head.keys() & set(kind.one_of):
+            what = f"none of {', '.join(kind.one_of)} is there"
+            faults.add(_Cause(FaultCode.REQUIRED_MISSING, kind.one_of[0], what, _FILL_IN, scope.line))
+        for name, companion in kind.together.items():
+            if name in head and companion not in head:
+                what = f"{name} is there without {companion}"
+                faults.add(_Cause(FaultCode.REQUIRED_MISSING, companion, what, _FILL_IN, scope.line), companion)
+        return self._outcome(head, lines, faults, part)
+
+    def _locate(
+        self, texts: dict[str, str], site: str, fields: Sequence[Field], faults: _Faults, line: int = 0
+    ) -> None:
+        """Add the functional areas that locations lie in, where no line of the mapping gave them."""
+        required = {one.name for one in fields if one.required}
+        for area_field, location_field in self.message_type.areas.items():
+            location = texts.get(location_field)
+            if location is None or area_field in texts:
+                continue
+            if area := self.areas.of(site, location):
+                texts[area_field] = area
+            elif area_field in required:
+                what = f"location {shown(location)} lies in no functional area of the site {shown(site)}"
+                cause = _Cause(FaultCode.NO_AREA, location_field, what, f"add it to [sites.{site}.areas]", line)
+                faults.add(cause, area_field)
+
+    def _outcome(
+        self, head: dict[str, str], lines: tuple[dict[str, str], ...], faults: _Faults, part: str
+    ) -> Mapped | Unmappable:
         kind = self.message_type
         known = all(name in head for name in kind.key_fields)
         business_key = kind.business_key(head) if known else ""
         waybill, export_list = head.get(kind.waybill_field, ""), head.get(kind.export_list_field, "")
         if found := faults.listed():
             return Unmappable(
-                type=kind.name, business_key=business_key, waybill=waybill, export_list=export_list, faults=found
+                type=kind.name,
+                business_key=business_key,
+                waybill=waybill,
+                export_list=export_list,
+                part=part,
+                faults=found,
             )
         return Mapped(
             type=kind.name,
@@ -76,6 +143,7 @@ class DocumentMapping:
             business_key=business_key,
             waybill=waybill,
             export_list=export_list,
+            part=part,
         )
 
     def _map_lines(
@@ -83,7 +151,7 @@ class DocumentMapping:
     ) -> tuple[dict[str, str], ...]:
         most = self.message_type.line_limit
         if not rows:
-            faults.add(_Cause(FaultCode.NO_LINES, "lines", "the record has no lines", "enter what was returned"))
+            faults.add(_NO_LINES)
         if len(rows) > most:
             what = f"the record has {len(rows)} lines, {most} are allowed"
             faults.add(_Cause(FaultCode.TOO_MANY_LINES, "lines", what, "enter it as several returns"))
@@ -107,6 +175,9 @@ class _Cause:
     remedy: str
     line: int = 0
     """Number of the line from 1; 0 where it concerns the head or all lines."""
+
+
+_NO_LINES = _Cause(FaultCode.NO_LINES, "lines", "the record has no lines", "enter what was returned")
 
 
 class _Faults:

@@ -195,6 +195,10 @@ class MappingFile(_Table):
     version: Annotated[int, Field(strict=True, ge=1)]
     records: str
     """Name of the records file it reads, e.g. ``returns``."""
+    document: str = ""
+    """Which of several documents of one type it makes of a record."""
+    each: Annotated[str | None, Field(pattern=r"^line\.[^.\s]+$")] = None
+    """It makes a document of each line, told apart by this column; without it, one of the record."""
     head: dict[str, object]
     lines: dict[str, object] = Field(default_factory=dict)
 

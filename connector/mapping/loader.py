@@ -18,6 +18,7 @@ from connector.mapping.engine import DocumentMapping
 from connector.mapping.files import CodesFile, ElementRule, MappingFile
 from connector.messages.catalogue import MESSAGE_TYPES, Field
 from connector.messages.records import RecordShape, digest, encode
+from connector.messages.sites import NOWHERE, Areas
 from connector.toml_file import TomlFile
 
 
@@ -26,14 +27,16 @@ def load_mappings(
     shapes: Mapping[str, RecordShape],
     values: Mapping[str, str],
     codes: Mapping[str, Mapping[str, str]],
+    areas: Areas = NOWHERE,
 ) -> tuple[DocumentMapping, ...]:
     """Read, check and compile the mappings of a folder, in the order of their file names.
 
-    shapes: what the sources offer, by collection; values, codes: constants and code lists of the enterprise. A code
-    list may be spread over several files and ``codes``. Raises `MappingError` that names every fault of every file.
+    shapes: what the sources offer, by collection; values, codes: constants and code lists of the enterprise; areas:
+    where its locations lie. A code list may be spread over several files and ``codes``. Raises `MappingError` that
+    names every fault of every file.
     """
     files = [TomlFile.read(path) for path in sorted(folder.glob("*.toml"))]
-    constants = Constants(values=values, codes=_merge_codes(files, codes))
+    constants = Constants(values=values, codes=_merge_codes(files, codes), areas=areas)
     drafts = [_Draft(file, shapes, constants) for file in files if "message" in file.document]
     _check_once_each(drafts)
     for file in files:
@@ -57,14 +60,19 @@ class _Draft:
         self._shapes = shapes
         self._constants = constants
         file.validate(MappingFile, file.document)
-        self.source = (str(file.document["message"]), str(file.document.get("records")))
-        """Message type and collection: one mapping for each pair."""
+        self.source = tuple(str(file.document.get(name, "")) for name in ("message", "records", "document"))
+        """Message type, collection, and which of several documents: one mapping for each."""
+        self._each = str(file.document.get("each", ""))
         self._kind = MESSAGE_TYPES.get(self.source[0])
         self._shape = shapes.get(self.source[1])
         if self._kind is None:
             self.refuse("message", unknown("message type", self.source[0], MESSAGE_TYPES))
         if self._shape is None and "records" in file.document:
             self.refuse("records", unknown("records file", self.source[1], shapes))
+        if self._each and self._shape and self._each.removeprefix("line.") not in self._shape.line_columns:
+            self.refuse("each", f"{self._each}: {self.source[1]} has no such column of a line")
+        if self._each and self._kind and self._kind.line:
+            self.refuse("each", f"{self.source[0]} has lines of its own; remove it")
         self._head = self._rules("head", self._kind.head_fields if self._kind else None)
         self._lines = self._rules("lines", self._kind.line_fields if self._kind else None)
 
@@ -91,7 +99,8 @@ class _Draft:
     def _is_sound(self, table: str, name: str, rule: ElementRule, fields: tuple[Field, ...]) -> bool:
         if self._shape is None:
             return False
-        findings = list(check_rule(table, name, rule, self._shape, self._constants))
+        of_line = table != "head" or bool(self._each)
+        findings = list(check_rule((table, name), rule, self._shape, self._constants, of_line=of_line))
         for element in fields:
             if element.name == name and not findings:
                 findings.extend(check_constants(table, rule, element, self._constants))
@@ -112,6 +121,9 @@ class _Draft:
             message_type=kind,
             collection=shape.collection,
             version=document["version"],
+            document=self.source[2],
+            each=self._each,
+            areas=self._constants.areas,
             digest=digest(basis),
             basis=basis,
             head=self._elements(self._head, kind.head_fields),
@@ -126,11 +138,13 @@ class _Draft:
     def _basis(self, rules: Iterable[ElementRule]) -> str:
         chain = [one for rule in rules for _, one in rule.chain()]
         constants = self._constants
-        used = {
+        used: dict[str, object] = {
             "file": self._file.text,
             "values": {one.value: constants.values[one.value] for one in chain if one.value is not None},
             "codes": {one.codes: dict(constants.codes[one.codes]) for one in chain if one.codes is not None},
         }
+        if self._kind is not None and self._kind.areas:
+            used["areas"] = {site: dict(places) for site, places in constants.areas.places.items()}
         return encode(used)
 
 
@@ -148,8 +162,9 @@ def _merge_codes(files: Iterable[TomlFile], given: Mapping[str, Mapping[str, str
 
 
 def _check_once_each(drafts: Iterable[_Draft]) -> None:
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, ...]] = set()
     for draft in drafts:
         if draft.source in seen:
-            draft.refuse("message", "{} of {} has a mapping in another file already; keep one".format(*draft.source))
+            again = "{} of {} has a mapping in another file already; keep one, or tell them apart by document"
+            draft.refuse("message", again.format(*draft.source))
         seen.add(draft.source)

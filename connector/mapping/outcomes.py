@@ -41,6 +41,8 @@ class FaultCode(StrEnum):
     """A time stands where a text is wanted, and no format is declared."""
     NO_LINES = "no_lines"
     """The message needs at least one line."""
+    NO_AREA = "no_area"
+    """A location lies in no functional area of its site."""
     TOO_MANY_LINES = "too_many_lines"
     """The message takes fewer lines than the record has."""
 
@@ -85,9 +87,14 @@ class Mapped:
     type: str
     content: Content
     business_key: str
+    """Empty where it follows from the content (`connector.messages.chains`)."""
     waybill: str
     export_list: str
     """Number of the original export list; empty where the document names none."""
+    part: str
+    """What of the record it tells, where that is not all of it: ``arriving``, ``put_away/1843920``."""
+    corrects: str = ""
+    """Business key of the document that it replaces, where it is one of a chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,4 +105,5 @@ class Unmappable:
     business_key: str
     waybill: str
     export_list: str
+    part: str
     faults: tuple[Fault, ...]

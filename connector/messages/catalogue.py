@@ -126,6 +126,10 @@ class MessageType:
     """What the envelope calls it (MsgType); empty where that is the name of the root."""
     chain: Chain | None = None
     """None: the enterprise gives the key, and a change is a revision."""
+    one_of: tuple[str, ...] = ()
+    """Head fields of which at least one is there."""
+    together: Mapping[str, str] = field(default_factory=dict)
+    """Head field -> one that is there whenever it is."""
     site_field: str = ""
     """Head field of the supervised site; empty where there is none."""
     areas: Mapping[str, str] = field(default_factory=dict)
@@ -253,6 +257,8 @@ MESSAGE_TYPES: Mapping[str, MessageType] = MappingProxyType(
             line_limit=0,
             receipt="WOD102",
             chain=Chain(id_field="eventId", corrects_field="correctsEventId", reason_field="reason"),
+            one_of=("logisticsNo", "itemNo"),
+            together={"qty": "unit"},
             site_field="siteCode",
             areas={"fromArea": "fromLocation", "toArea": "toLocation"},
         ),

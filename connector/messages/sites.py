@@ -11,6 +11,10 @@ import re
 from collections.abc import Mapping
 
 
+def _pattern(place: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, place.split("*"))), re.DOTALL)
+
+
 class Areas:
     """The locations of all sites.
 
@@ -24,6 +28,11 @@ class Areas:
             for site, named in places.items()
         }
 
+    @property
+    def places(self) -> Mapping[str, Mapping[str, str]]:
+        """What it was made of."""
+        return self._places
+
     def of(self, site: str, location: str) -> str:
         """The name of the area; empty where nothing says so. A location named in full counts before a pattern."""
         named = self._places.get(site, {}).get(location)
@@ -32,5 +41,5 @@ class Areas:
         return next((area for pattern, area in self._patterns.get(site, ()) if pattern.fullmatch(location)), "")
 
 
-def _pattern(place: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, place.split("*"))), re.DOTALL)
+NOWHERE = Areas({})
+"""No site is known."""

@@ -17,6 +17,7 @@ from connector.messages.documents import AppType, Difference, Document, differen
 from connector.messages.records import SourceKey, SourceRecord
 from connector.outbox import documents
 from connector.outbox.queries import content
+from connector.pipeline.linking import linked
 from connector.pipeline.wiring import Collection
 from connector.storage.database import Database, now_by_database
 
@@ -66,7 +67,7 @@ def preview(
             raise UsageError(f"{collection.name}/{name}: {record.reason}", remedy="correct the row in the source")
         mappings = [one for one in collection.mappings if type_ in {None, one.message_type.name}]
         lookups = collection.source.look_up(collection.lookups, [record])
-        outcomes += [(one, one.apply(record, lookups)) for one in mappings]
+        outcomes += [(one, record.key, outcome) for one in mappings for outcome in one.apply(record, lookups)]
     if not outcomes:
         raise UsageError(
             f"no source has a record {key}" + (f" that a {type_} is made of" if type_ else ""),
@@ -74,7 +75,11 @@ def preview(
         )
     with database.read() as connection:
         now = now_by_database(connection)
-        return [_one(connection, mapping, outcome, transfer, now) for mapping, outcome in outcomes]
+        return [
+            _one(connection, mapping, outcome, transfer, now)
+            for mapping, source, mapped in outcomes
+            for _, outcome in linked(connection, mapping.message_type, [(source, mapped)])
+        ]
 
 
 def _one(

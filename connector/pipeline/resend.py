@@ -27,7 +27,7 @@ from sqlalchemy import Connection
 from connector.audit import log
 from connector.audit.events import Entry, Event
 from connector.deeds import Deed
-from connector.mapping.outcomes import Unmappable
+from connector.mapping.outcomes import Mapped
 from connector.messages.catalogue import message_type
 from connector.messages.deliveries import DeliveryState, MessageId
 from connector.messages.receipts import CustomsStatus
@@ -38,6 +38,7 @@ from connector.outbox.queries import DocumentView, MessageView
 from connector.outbox.queue import NewMessage
 from connector.outbox.retry import IDENTICAL_REFUSALS
 from connector.pipeline.entries import status_changed
+from connector.pipeline.linking import linked
 from connector.pipeline.packing import anchor, new_message, signed_entry
 from connector.pipeline.wiring import Connector
 from connector.receipts import ledger, matching
@@ -205,21 +206,23 @@ def _plan_revision(connector: Connector, view: DocumentView) -> Plan:
 
     with connector.database.read() as connection:
         key = inbox.key_of(connection, view.record_id)
+        part = documents.origins(connection, [view.guid])[view.guid].part
         newest = documents.newest_revisions(connection, view.type, [view.business_key])[view.business_key]
     if newest.guid != view.guid:
         return refused(f"revision {newest.number} of it is newer")
     collection = connector.collection(key.collection)
-    mapping = (
-        next((one for one in collection.mappings if one.message_type.name == view.type), None) if collection else None
-    )
-    if collection is None or mapping is None:
+    mappings = [one for one in (collection.mappings if collection else ()) if one.message_type.name == view.type]
+    if collection is None or not mappings:
         return refused("no mapping in use makes it any more")
     record = collection.source.current(key)
     if not isinstance(record, SourceRecord):
         return refused("its source record is gone" if record is None else f"its source record: {record.reason}")
-    outcome = mapping.apply(record, collection.source.look_up(mapping.lookups, [record]))
-    if isinstance(outcome, Unmappable):
-        return refused("; ".join(fault.text for fault in outcome.faults))
+    lookups = collection.source.look_up(collection.lookups, [record])
+    made = [(key, outcome) for one in mappings for outcome in one.apply(record, lookups) if outcome.part == part]
+    with connector.database.read() as connection:
+        outcome = next((one for _, one in linked(connection, message_type(view.type), made)), None)
+    if not isinstance(outcome, Mapped):
+        return refused("; ".join(fault.text for fault in outcome.faults) if outcome else "its row makes it no more")
     if outcome.content.digest() == newest.content_digest:
         return refused(f"nothing has changed since customs said: {view.customs_info}; correct the row first")
     text = f"its corrected source record goes as revision {newest.number + 1}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from connector.mapping.engine import DocumentMapping
@@ -13,6 +13,7 @@ from connector.messages.records import SourceKey
 from connector.outbox import documents
 from connector.outbox.documents import Origin
 from connector.outbox.revisions import Revision, Verdict, judge
+from connector.pipeline.linking import linked
 from connector.pipeline.wiring import Collection, Connector
 from connector.sources import quarantine
 from connector.sources.inbox import StoredRecord
@@ -52,21 +53,33 @@ class Sorted:
     judged: dict[tuple[str, str], Revision | None] = field(default_factory=dict)
     """(message type, business key) of what waits for an answer -> the newest revision, still unanswered."""
 
+    def settle(self) -> None:
+        """One entry for each record and message type, whatever documents are made of it; none of it is sound then."""
+        merged: dict[tuple[SourceKey, str], Held] = {}
+        for one in self.held:
+            known = merged.get((one.key, one.type))
+            merged[one.key, one.type] = replace(known, faults=[*known.faults, *one.faults]) if known else one
+        self.held = list(merged.values())
+        self.sound -= merged.keys()
+
 
 def sort(connector: Connector, collection: Collection, page: Sequence[StoredRecord], *, now: datetime) -> Sorted:
     """Map and judge the records of a page. Raises `SourceUnreachable` when a lookup cannot be made."""
     result = Sorted()
     lookups = collection.source.look_up(collection.lookups, [stored.record for stored in page])
     for mapping in collection.mappings:
-        outcomes = [(stored, mapping.apply(stored.record, lookups)) for stored in page]
-        keys = [outcome.business_key for _, outcome in outcomes if isinstance(outcome, Mapped)]
+        by_key = {stored.record.key: stored for stored in page}
+        mapped = [(key, outcome) for key, one in by_key.items() for outcome in mapping.apply(one.record, lookups)]
         with connector.database.read() as connection:
+            outcomes = linked(connection, mapping.message_type, mapped)
+            keys = [outcome.business_key for _, outcome in outcomes if isinstance(outcome, Mapped)]
             newest = documents.newest_revisions(connection, mapping.message_type.name, keys)
-        for stored, outcome in outcomes:
+        for key, outcome in outcomes:
             if isinstance(outcome, Unmappable):
-                result.held.append(_unmappable(stored, outcome))
+                result.held.append(_unmappable(by_key[key], outcome))
             else:
-                _judge(result, stored, outcome, newest.get(outcome.business_key), mapping, now)
+                _judge(result, by_key[key], outcome, newest.get(outcome.business_key), mapping, now)
+    result.settle()
     return result
 
 
@@ -105,6 +118,8 @@ def _draft(
         mapping_digest=mapping.digest,
         waybill=mapped.waybill,
         export_list=mapped.export_list,
+        part=mapped.part,
+        corrects=mapped.corrects,
     )
     return Draft(document=document, origin=origin, source=stored.record.key, after=newest)
 
@@ -118,8 +133,15 @@ def _unmappable(stored: StoredRecord, outcome: Unmappable) -> Held:
         waybill=outcome.waybill,
         export_list=outcome.export_list,
         reason=outcome.faults[0].code.value,
-        faults=[{"code": fault.code.value, "field": fault.field, "text": fault.text} for fault in outcome.faults],
+        faults=[
+            {"code": fault.code.value, "field": fault.field, "text": _of_part(outcome.part, fault.text)}
+            for fault in outcome.faults
+        ],
     )
+
+
+def _of_part(part: str, text: str) -> str:
+    return f"{part}: {text}" if part else text
 
 
 def _waiting(stored: StoredRecord, mapped: Mapped, verdict: Verdict) -> Held:

@@ -97,13 +97,13 @@ def found() -> Found:
 
 
 def mapped(mapping: DocumentMapping, record: SourceRecord, found: Found) -> Mapped:
-    outcome = mapping.apply(record, found)
+    (outcome,) = mapping.apply(record, found)
     assert isinstance(outcome, Mapped), outcome
     return outcome
 
 
 def faults(mapping: DocumentMapping, record: SourceRecord, found: Found) -> tuple[Fault, ...]:
-    outcome = mapping.apply(record, found)
+    (outcome,) = mapping.apply(record, found)
     assert isinstance(outcome, Unmappable), outcome
     assert outcome.faults
     return outcome.faults
@@ -239,7 +239,7 @@ def test_all_faults_of_a_record_are_told_together_with_what_is_known(
 ) -> None:
     found["export_line"]["SO1", "A1"][0]["unit"] = "x"
     found["export_line"]["SO1", "A2"][0] |= {"unit": "x", "gname": None}
-    outcome = mappings["CEB213"].apply(with_row(warehouse_id=5), found)
+    (outcome,) = mappings["CEB213"].apply(with_row(warehouse_id=5), found)
     assert isinstance(outcome, Unmappable)
     assert [(fault.code, fault.field) for fault in outcome.faults] == [
         (FaultCode.CODE_UNKNOWN, "customsCode"),
@@ -252,7 +252,7 @@ def test_all_faults_of_a_record_are_told_together_with_what_is_known(
 
 
 def test_business_key_is_unknown_when_one_of_its_fields_is(mappings: dict[str, DocumentMapping]) -> None:
-    outcome = mappings["CEB213"].apply(with_row(order_no=None), LOOKUPS)
+    (outcome,) = mappings["CEB213"].apply(with_row(order_no=None), LOOKUPS)
     assert isinstance(outcome, Unmappable)
     assert outcome.business_key == ""
     assert [fault.field for fault in outcome.faults] == ["coElNo"]
@@ -265,7 +265,7 @@ def test_number_of_lines_is_what_the_message_takes(
     mappings: dict[str, DocumentMapping], count: int, code: FaultCode | None
 ) -> None:
     record = replace(RECORD, lines=RECORD.lines[:1] * count)
-    outcome = mappings["CEB213"].apply(record, LOOKUPS)
+    (outcome,) = mappings["CEB213"].apply(record, LOOKUPS)
     assert [fault.code for fault in getattr(outcome, "faults", ())] == ([code] if code else [])
     mapped(mappings["CEB215"], record, LOOKUPS)
 
@@ -305,7 +305,7 @@ def test_record_never_raises_whatever_its_columns_hold(
         for name, answers in LOOKUPS.items()
     }
     for mapping in mappings.values():
-        outcome = mapping.apply(record, found)
+        (outcome,) = mapping.apply(record, found)
         known = outcome.business_key + outcome.waybill + outcome.export_list
         assert not {unicodedata.category(character) for character in known} & {"Cc", "Cs"}
         for fault in outcome.faults if isinstance(outcome, Unmappable) else ():
