@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from connector.evidence.payloads import Policy
     from connector.mapping.engine import DocumentMapping
     from connector.messages.builder import Transfer
+    from connector.messages.sites import Areas
     from connector.pipeline.wiring import CheckpointPolicy, Collection, Connector
     from connector.signing.interface import SigningKey
     from connector.sources.database import SourceDatabase
@@ -221,7 +222,19 @@ def read_mappings(settings: Settings) -> tuple[Mapping[str, RecordsFile], Sequen
 
     files = load_records(settings.mappings, settings.sources.keys())
     shapes = {name: file.shape for name, file in files.items()}
-    return files, load_mappings(settings.mappings, shapes, settings.values, settings.codes)
+    return files, load_mappings(settings.mappings, shapes, settings.values, settings.codes, areas_of(settings))
+
+
+def areas_of(settings: Settings) -> Areas:
+    """Which functional area each location of our sites lies in."""
+    from connector.messages.sites import Areas
+
+    return Areas(
+        {
+            code: {place: name for name, area in site.areas.items() for place in area.locations}
+            for code, site in settings.sites.items()
+        }
+    )
 
 
 def source_database(settings: Settings, name: str) -> SourceDatabase:

@@ -33,7 +33,7 @@ from connector.errors import UsageError
 from connector.signing.notes import new_note_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from connector.demo.returns import Return
@@ -65,11 +65,13 @@ class Enterprise:
     """Kind of fault (`connector.demo.returns.Fault`) -> receipt numbers, empty where none was planted."""
 
 
-def build(directory: Path, *, returns: int, seed: int, port: int, suite: str = "sm2-sm3") -> Enterprise:
+def build(
+    directory: Path, *, returns: int, seed: int, port: int, suite: str = "sm2-sm3", mappings: Sequence[str] = ("ruoyi",)
+) -> Enterprise:
     """Write a sample enterprise of that many returns into a folder of its own.
 
-    port: where the simulated customs office will listen on loopback; suite: what it signs with. Raises `UsageError` if
-    the folder holds anything.
+    port: where the simulated customs office will listen on loopback; suite: what it signs with; mappings: which of the
+    shipped folders it uses. Raises `UsageError` if the folder holds anything.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
@@ -83,7 +85,8 @@ def build(directory: Path, *, returns: int, seed: int, port: int, suite: str = "
     command = [sys.executable, str(script), str(certs), "--suite", suite]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own script, our own interpreter
     new_note_key(certs / "audit.key.pem")
-    shutil.copytree(shipped("mappings") / "ruoyi", directory / "mappings")
+    for name in mappings:
+        shutil.copytree(shipped("mappings") / name, directory / "mappings", dirs_exist_ok=True)
     faults = _write_data(directory, returns, seed)
     registry, config = directory / "registry.toml", directory / "connector.toml"
     registry.write_text(_registry(port, _fingerprint(certs / "enterprise.crt.pem")), "utf-8")

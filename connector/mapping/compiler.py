@@ -135,6 +135,8 @@ def _steps(rule: Rule, constants: Constants) -> tuple[_Step, ...]:
     if (decimal := rule.decimal) is not None:
         places, rounding = decimal.places, decimal.rounding
         steps.append(lambda value: rounded(value, places, rounding))
+        if decimal.negate:
+            steps.append(lambda value: number(value).copy_negate())
     if (time := rule.time) is not None:
         zone, pattern = ZoneInfo(time.zone), time.format
         steps.append(lambda value: local_time(value, zone, pattern))

@@ -46,7 +46,9 @@ def unused(shape: RecordShape, mappings: Iterable[DocumentMapping], needed: Iter
     """
     offered = {f"record.{name}" for name in shape.columns} | {f"line.{name}" for name in shape.line_columns}
     offered |= {f"{name}.{column}" for name, lookup in shape.lookups.items() for column in lookup.columns}
+    mappings = list(mappings)
     read = {reference for one in mappings for element in (*one.head, *one.lines) for reference in element.reads}
+    read |= {one.each for one in mappings}
     matched = {reference for lookup in shape.lookups.values() for reference in lookup.match}
     return sorted(offered - read - matched - set(needed))
 

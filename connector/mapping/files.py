@@ -85,6 +85,8 @@ class Decimals(_Table):
 
     places: Places
     rounding: Rounding = Rounding.EXACT
+    negate: bool = False
+    """With the other sign: what leaves, where the warehouse writes it without one."""
 
 
 class Time(_Table):
@@ -169,6 +171,7 @@ class Rule(_Table):
             "without control characters" if self.clean is not None else "",
             f"by code list {self.codes}" if self.codes is not None else "",
             _rounding(self.decimal.places, self.decimal.rounding) if self.decimal is not None else "",
+            "with the other sign" if self.decimal is not None and self.decimal.negate else "",
             _rounding(self.places, self.rounding) if self.places is not None and self.rounding is not None else "",
             f"as {self.time.format} in {self.time.zone}" if self.time is not None else "",
         ]
