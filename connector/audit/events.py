@@ -23,6 +23,8 @@ class Event(StrEnum):
     """The reason to wait is gone."""
     RETRIED = "retried"
     """An operator had a record in quarantine prepared once more, with a reason."""
+    RELEASED = "released"
+    """An operator let a record in quarantine go out all the same, with a reason."""
     SIGNED = "signed"
     """A message was built, signed and stored."""
     ATTEMPTED = "attempted"

@@ -126,6 +126,40 @@ def retry(
         say("rows that could not be read are tried when they are read again")
 
 
+@app.command()
+def release(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key in its source, or the business key.")],
+    reason: ReasonOption,
+    void: Annotated[bool, typer.Option("--void", help="Delete at customs what it accepted: the row is void.")] = False,
+    type_: TypeOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    actor: ActorOption = USER,
+    as_json: JsonOption = False,
+) -> None:
+    """Let one record go out that waits for a decision; the daemon, or run --once, sends it.
+
+    What changed after customs accepted it goes as a change of that (appType 2), with --void as its deletion (3).
+    What a rule forbids goes as it is: you answer for it, and the log says so. Nothing else can be released.
+    """
+    from connector.bootstrap import build_connector
+    from connector.pipeline.release import release as let_go
+    from connector.sources.quarantine import Release
+
+    connector = build_connector(settings_of(context))
+    waiting = _Wanted(key=key, type=type_).among(connector.database)
+    if not waiting:
+        raise UsageError(f"nothing in quarantine has the key {key}", remedy="`connector quarantine list` shows what is")
+    if not yes:
+        lines = [f"{one.type} of {one.key} will go out though it waits for {one.reason}" for one in waiting]
+        confirm(lambda: print_lines(lines), remedy="add --yes")
+    free = let_go(connector, waiting, release_as=Release.DELETE if void else None, reason=reason, actor=actor)
+    if as_json:
+        print_json("released", [fields(one) | {"released_as": how.value} for one, how in free])
+        return
+    print_lines(f"{one.type} of {one.key} goes out with the next cycle: {how.value}" for one, how in free)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wanted:
     """Which of what waits; everything given must hold."""

@@ -21,9 +21,10 @@ from connector.errors import SignatureInvalid, UnreadableMessage
 from connector.mapping.engine import DocumentMapping
 from connector.mapping.outcomes import Unmappable
 from connector.messages.builder import Transfer, build_message
-from connector.messages.catalogue import MessageType, message_type, schema_digest
+from connector.messages.catalogue import Frame, MessageType, message_type, schema_digest
 from connector.messages.chains import link
 from connector.messages.documents import Content, Difference, Document, differences
+from connector.messages.envelope import unseal
 from connector.messages.parser import parse
 from connector.outbox import documents, queries
 from connector.outbox.documents import Origin
@@ -113,6 +114,8 @@ class _Kept:
 
     view: MessageView
     xml: bytes
+    around: bytes
+    """What carries the signature: the message itself, or of a bare one the envelope in the request."""
     signed: Mapping[str, object]
     """Detail of the entry about its signature."""
     anchored: Issued | None
@@ -147,9 +150,12 @@ def replay(database: Database, collections: Sequence[Collection], transfer: Tran
 def _read(connection: Connection, message: MessageView) -> _Kept:
     origins = documents.origins(connection, message.guids)
     signed = _detail(connection, EntryFilter(event=Event.SIGNED, message_id=message.id))
+    xml = queries.signed_bytes(connection, message.id)
+    is_bare = message_type(message.type).frame is Frame.BARE
     return _Kept(
         view=message,
-        xml=queries.signed_bytes(connection, message.id),
+        xml=xml,
+        around=_envelope_in(queries.request_body(connection, message.id)) if is_bare else xml,
         signed=signed,
         anchored=checkpoints.of_size(connection, int(str(signed["anchor"]))) if "anchor" in signed else None,
         parts=[_part(connection, one, origins[one.guid]) for one in documents.load(connection, message.guids)],
@@ -249,6 +255,15 @@ def _rebuild(
     return canonical(root, SUITES[kept.view.suite]), inputs
 
 
+def _envelope_in(body: bytes) -> bytes:
+    """The DxpMsg in a request; empty where nothing can be read."""
+    try:
+        found = next(parse(body).iter("{*}content", "content"), None)
+    except UnreadableMessage:
+        return b""
+    return (found.text or "").encode() if found is not None else b""
+
+
 def _fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -288,7 +303,10 @@ def _what_was_signed(kept: _Kept) -> tuple[bytes, list[Input]]:
         for signature in signatures_in(root):
             cut_out(signature)
         signed = canonical(root, suite)
-        key_id, note = verify(kept.xml, suites={suite.name}, fingerprints={pinned}).key_id, "its signature verifies"
+        verified = verify(kept.around, suites={suite.name}, fingerprints={pinned})
+        if kept.around is not kept.xml and unseal(verified.content).data != kept.xml:
+            raise SignatureInvalid("the signed envelope holds another message")  # noqa: TRY301 - told below
+        key_id, note = verified.key_id, "its signature verifies"
     except UnreadableMessage as error:
         signed, key_id, note = b"", "", error.cause
     except SignatureInvalid as error:

@@ -26,6 +26,7 @@ EVENTS: Mapping[str, str] = {
     Event.QUARANTINED: "数据待处理",
     Event.QUARANTINE_LEFT: "待处理解除",
     Event.RETRIED: "重试待处理数据",
+    Event.RELEASED: "人工放行待处理数据",
     Event.SIGNED: "签名报文",
     Event.ATTEMPTED: "开始发送或查询",
     Event.ANSWERED: "发送或查询结果",

@@ -177,6 +177,15 @@ def signed_bytes(connection: Connection, message_id: str) -> bytes:
     return xml
 
 
+def request_body(connection: Connection, message_id: str) -> bytes:
+    """Exactly what every attempt sends of a message. Raises `PayloadArchived`."""
+    stored = select(MESSAGE_BYTES.c.body).where(MESSAGE_BYTES.c.message_id == message_id)
+    body: bytes | None = connection.execute(stored).scalar()
+    if body is None:
+        raise PayloadArchived(f"message {message_id}")
+    return body
+
+
 def is_archived(connection: Connection, message_id: str) -> bool:
     """Whether the bytes of a message have left the database."""
     there = select(MESSAGE_BYTES.c.message_id).where(MESSAGE_BYTES.c.message_id == message_id)

@@ -36,6 +36,18 @@ class Revision:
     is_carried: bool
     """Whether a message carries it that was neither refused nor closed."""
 
+    @property
+    def is_held(self) -> bool:
+        """Whether customs has accepted something under the key and still holds it."""
+        is_accepted = self.status.is_final and not self.status.may_be_declared_again
+        match self.app_type:
+            case AppType.NEW:
+                return is_accepted
+            case AppType.CHANGE:  # turned down, what was accepted before still counts
+                return self.status.is_final
+            case AppType.DELETE:
+                return self.status.is_final and not is_accepted
+
 
 class Verdict(Enum):
     """What becomes of a mapped content."""

@@ -17,7 +17,7 @@ from connector.pipeline.linking import linked
 from connector.pipeline.wiring import Collection, Connector
 from connector.sources import quarantine
 from connector.sources.inbox import StoredRecord
-from connector.sources.quarantine import Held
+from connector.sources.quarantine import Held, Release
 
 _WAITS = {
     Verdict.WAIT_FOR_ANSWER: (
@@ -26,7 +26,7 @@ _WAITS = {
     ),
     Verdict.WAIT_FOR_OPERATOR: (
         quarantine.CHANGED_AFTER_ACCEPTANCE,
-        "the row changed although customs accepted the document; restore the row, or have the document changed there",
+        "the row changed although customs accepted the document; restore the row, or `quarantine release` the change",
     ),
 }
 
@@ -74,41 +74,54 @@ def sort(connector: Connector, collection: Collection, page: Sequence[StoredReco
             outcomes = linked(connection, mapping.message_type, mapped)
             keys = [outcome.business_key for _, outcome in outcomes if isinstance(outcome, Mapped)]
             newest = documents.newest_revisions(connection, mapping.message_type.name, keys)
+            free = quarantine.set_free_among(connection, [one.id for one in page])
         for key, outcome in outcomes:
+            stored = by_key[key]
             if isinstance(outcome, Unmappable):
-                result.held.append(_unmappable(by_key[key], outcome))
-            else:
-                _judge(result, by_key[key], outcome, newest.get(outcome.business_key), mapping, now)
+                result.held.append(_unmappable(stored, outcome))
+                continue
+            before = newest.get(outcome.business_key)
+            app_type = _judge(result, stored, outcome, before, free.get((stored.id, outcome.type)))
+            if app_type is not None:
+                result.drafts.append(_draft(stored, outcome, before, app_type, mapping, now))
     result.settle()
     return result
 
 
 def _judge(
-    result: Sorted,
-    stored: StoredRecord,
-    mapped: Mapped,
-    newest: Revision | None,
-    mapping: DocumentMapping,
-    now: datetime,
-) -> None:
+    result: Sorted, stored: StoredRecord, mapped: Mapped, newest: Revision | None, release: Release | None
+) -> AppType | None:
+    """As what the content goes out; None where it does not.
+
+    release: how an operator lets this version of the record go out; None where nobody does.
+    """
     verdict = judge(newest, mapped.content.digest())
-    if verdict in _WAITS:
+    app_type = AppType.NEW if verdict is Verdict.SEND else None
+    if release is Release.DELETE and newest is not None and newest.is_held:
+        app_type = AppType.DELETE
+    elif release is not None and verdict is Verdict.WAIT_FOR_OPERATOR:
+        app_type = AppType.CHANGE
+    elif verdict in _WAITS:
         result.judged[mapped.type, mapped.business_key] = newest
         result.held.append(_waiting(stored, mapped, verdict))
-        return
+        return None
     result.sound.add((stored.record.key, mapped.type))
-    if verdict is Verdict.SEND:
-        result.drafts.append(_draft(stored, mapped, newest, mapping, now))
+    return app_type
 
 
 def _draft(
-    stored: StoredRecord, mapped: Mapped, newest: Revision | None, mapping: DocumentMapping, now: datetime
+    stored: StoredRecord,
+    mapped: Mapped,
+    newest: Revision | None,
+    app_type: AppType,
+    mapping: DocumentMapping,
+    now: datetime,
 ) -> Draft:
     document = Document(
         type=mapped.type,
         business_key=mapped.business_key,
         revision=newest.number + 1 if newest else 1,
-        app_type=AppType.NEW,
+        app_type=app_type,
         app_time=now,
         content=mapped.content,
     )

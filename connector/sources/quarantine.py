@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
 
 from sqlalchemy import Connection, bindparam, exists, func, insert, select, update
 
@@ -17,8 +19,33 @@ CHANGED_WHILE_OPEN = "changed_while_open"
 """The row changed while customs has not answered about what was sent; tried again when it has."""
 CHANGED_AFTER_ACCEPTANCE = "changed_after_acceptance"
 """The row changed although customs accepted the document; only an operator may change it there."""
+RULE = "rule"
+"""A customs rule forbids to declare it as it is."""
+ROW_DISAPPEARED = "row_disappeared"
+"""The source has the row no longer; what was declared from it still stands."""
 UNREADABLE = "unreadable"
 """The row itself does not fit what its records file declares."""
+
+
+class Release(StrEnum):
+    """How an operator lets a record go out that waits."""
+
+    CHANGE = "change"
+    """As a change of what customs accepted."""
+    DELETE = "delete"
+    """As the deletion of what customs accepted: the row is void."""
+    AGAINST_RULES = "against_rules"
+    """As it is, although a rule forbids it."""
+
+
+RELEASES: Mapping[str, frozenset[Release]] = MappingProxyType(
+    {
+        CHANGED_AFTER_ACCEPTANCE: frozenset({Release.CHANGE, Release.DELETE}),
+        ROW_DISAPPEARED: frozenset({Release.DELETE}),
+        RULE: frozenset({Release.AGAINST_RULES}),
+    }
+)
+"""What an operator may let out, by the reason it waits for; whatever else waits says nothing that could go out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +116,25 @@ def release(transaction: Connection, left: Iterable[tuple[SourceKey, str]], *, n
         .values(resolved_at=now)
     )
     return transaction.execute(statement, chosen).rowcount
+
+
+def set_free(transaction: Connection, entries: Iterable[int], release_as: Release) -> None:
+    """Let the records of these entries go out when they are prepared next, unless they have changed by then."""
+    table = QUARANTINE.c
+    chosen = (table.id.in_(list(entries)), table.resolved_at.is_(None))
+    transaction.execute(update(QUARANTINE).where(*chosen).values(released_as=release_as.value))
+
+
+def set_free_among(connection: Connection, record_ids: Sequence[int]) -> dict[tuple[int, str], Release]:
+    """Which of these stored versions an operator lets go out: version and message type -> how."""
+    table = QUARANTINE.c
+    found: dict[tuple[int, str], Release] = {}
+    for some in portions(record_ids):
+        query = select(table.record_id, table.type, table.released_as).where(
+            table.resolved_at.is_(None), table.released_as != "", table.record_id.in_(some)
+        )
+        found |= {(row.record_id, row.type): Release(row.released_as) for row in connection.execute(query)}
+    return found
 
 
 def held_among(connection: Connection, keys: Sequence[SourceKey]) -> set[tuple[SourceKey, str]]:
