@@ -88,6 +88,11 @@ def compile_text(rule: Rule, field: Field, constants: Constants) -> Callable[[Ro
     return lambda rows: finish(field, origin(rows))
 
 
+def value_origin(rule: Rule, constants: Constants) -> Callable[[Rows], Value]:
+    """The function of a rule whose value keeps its type; it raises `Refused`."""
+    return _with_default(rule, constants)
+
+
 def value_of(rows: Rows, reference: str) -> Value:
     """The value of one column; NULL where its row does not have it."""
     scope, _, column = reference.partition(".")

@@ -49,6 +49,7 @@ def unused(shape: RecordShape, mappings: Iterable[DocumentMapping], needed: Iter
     mappings = list(mappings)
     read = {reference for one in mappings for element in (*one.head, *one.lines) for reference in element.reads}
     read |= {one.each for one in mappings}
+    read |= {name for one in mappings for fact in (*one.original, *one.original_lines) for name in fact.reads}
     matched = {reference for lookup in shape.lookups.values() for reference in lookup.match}
     return sorted(offered - read - matched - set(needed))
 

@@ -26,6 +26,17 @@ def describe(mapping: DocumentMapping) -> str:
     ]
     if kind.line_fields:
         parts += ["\n## 表体 lines\n", *_table(kind, kind.line_fields, mapping.lines)]
+    for heading, facts in (
+        ("原出口清单 original", mapping.original),
+        ("原清单项 original lines", mapping.original_lines),
+    ):
+        if facts:
+            parts += [
+                f"\n## {heading}: not declared, for the rules\n",
+                _row("fact", "来源 made of"),
+                _row("---", "---"),
+            ]
+            parts += [_row(f"`{fact.name}`", fact.described) for fact in facts]
     return "\n".join(parts) + "\n"
 
 

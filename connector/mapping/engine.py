@@ -17,10 +17,11 @@ from typing import TypeAlias
 
 from connector.mapping.compiler import Element, value_of
 from connector.mapping.converters import is_absent
-from connector.mapping.outcomes import Fault, FaultCode, Mapped, Refused, Unmappable, shown
+from connector.mapping.facts import Fact
+from connector.mapping.outcomes import Fault, FaultCode, Mapped, Original, Refused, Unmappable, shown
 from connector.messages.catalogue import Field, MessageType
 from connector.messages.documents import Content
-from connector.messages.records import Lookups, LookupShape, Row, SourceRecord
+from connector.messages.records import Lookups, LookupShape, Row, SourceRecord, Value
 from connector.messages.sites import Areas
 
 NamedLookup: TypeAlias = tuple[str, LookupShape]
@@ -52,6 +53,10 @@ class DocumentMapping:
     """In the order of the schema."""
     lines: tuple[Element, ...]
     """In the order of the schema; none for a type without lines."""
+    original: tuple[Fact, ...]
+    """What it tells the rules of the original export list."""
+    original_lines: tuple[Fact, ...]
+    """The same of the original line of each line."""
     head_lookups: tuple[NamedLookup, ...]
     """The lookups it reads once for a record."""
     line_lookups: tuple[NamedLookup, ...]
@@ -61,6 +66,11 @@ class DocumentMapping:
     def lookups(self) -> tuple[str, ...]:
         """Names of the lookups it needs."""
         return tuple(name for name, _ in (*self.head_lookups, *self.line_lookups))
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """What it tells the rules at all, whatever a record holds."""
+        return frozenset(one.name for one in (*self.original, *self.original_lines))
 
     def apply(self, record: SourceRecord, lookups: Lookups) -> tuple[Mapped | Unmappable, ...]:
         """Map one record of the collection: one outcome, or one for each line.
@@ -74,7 +84,7 @@ class DocumentMapping:
             return (self._document(scope, record.lines, lookups, faults, self.document),)
         if not record.lines:
             faults.add(_NO_LINES)
-            return (self._outcome({}, (), faults, self.document),)
+            return (self._outcome(Content(head={}), Original(), faults, self.document),)
         return tuple(
             self._of_line(scope.for_line(row, number), lookups) for number, row in enumerate(record.lines, start=1)
         )
@@ -90,7 +100,8 @@ class DocumentMapping:
     ) -> Mapped | Unmappable:
         kind = self.message_type
         head = _texts(self.head, scope, faults)
-        lines = self._map_lines(rows, scope, lookups, faults) if self.lines else ()
+        lines, original_lines = self._map_lines(rows, scope, lookups, faults) if self.lines else ((), ())
+        original = Original(head=_values(self.original, scope, faults), lines=original_lines)
         if kind.areas:
             site = head.get(kind.site_field, "")
             self._locate(head, site, kind.head_fields, faults)
@@ -103,7 +114,7 @@ class DocumentMapping:
             if name in head and companion not in head:
                 what = f"{name} is there without {companion}"
                 faults.add(_Cause(FaultCode.REQUIRED_MISSING, companion, what, _FILL_IN, scope.line), companion)
-        return self._outcome(head, lines, faults, part)
+        return self._outcome(Content(head=head, lines=lines), original, faults, part)
 
     def _locate(
         self, texts: dict[str, str], site: str, fields: Sequence[Field], faults: _Faults, line: int = 0
@@ -121,10 +132,8 @@ class DocumentMapping:
                 cause = _Cause(FaultCode.NO_AREA, location_field, what, f"add it to [sites.{site}.areas]", line)
                 faults.add(cause, area_field)
 
-    def _outcome(
-        self, head: dict[str, str], lines: tuple[dict[str, str], ...], faults: _Faults, part: str
-    ) -> Mapped | Unmappable:
-        kind = self.message_type
+    def _outcome(self, content: Content, original: Original, faults: _Faults, part: str) -> Mapped | Unmappable:
+        kind, head = self.message_type, content.head
         known = all(name in head for name in kind.key_fields)
         business_key = kind.business_key(head) if known else ""
         waybill, export_list = head.get(kind.waybill_field, ""), head.get(kind.export_list_field, "")
@@ -139,7 +148,8 @@ class DocumentMapping:
             )
         return Mapped(
             type=kind.name,
-            content=Content(head=head, lines=lines),
+            content=content,
+            original=original,
             business_key=business_key,
             waybill=waybill,
             export_list=export_list,
@@ -148,20 +158,23 @@ class DocumentMapping:
 
     def _map_lines(
         self, rows: Sequence[Row], head: _Scope, lookups: Lookups, faults: _Faults
-    ) -> tuple[dict[str, str], ...]:
+    ) -> tuple[tuple[dict[str, str], ...], tuple[Row, ...]]:
+        """The lines, and what is known of the original of each."""
         most = self.message_type.line_limit
         if not rows:
             faults.add(_NO_LINES)
         if len(rows) > most:
             what = f"the record has {len(rows)} lines, {most} are allowed"
             faults.add(_Cause(FaultCode.TOO_MANY_LINES, "lines", what, "enter it as several returns"))
-            return ()
+            return (), ()
         lines: list[dict[str, str]] = []
+        originals: list[Row] = []
         for number, row in enumerate(rows, start=1):
             scope = head.for_line(row, number)
             scope.find(self.line_lookups, lookups, faults)
             lines.append(_texts(self.lines, scope, faults))
-        return tuple(lines)
+            originals.append(_values(self.original_lines, scope, faults))
+        return tuple(lines), tuple(originals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,12 +278,30 @@ def _texts(elements: Sequence[Element], scope: _Scope, faults: _Faults) -> dict[
         try:
             text = element.text(scope.rows)
         except Refused as refused:
-            subject = refused.source or element.label
-            what = f"{subject} = {shown(refused.value)} {refused.problem}"
-            faults.add(_Cause(refused.code, subject, what, refused.remedy, scope.line), element.name)
+            faults.add(_refusal(refused, element.label, scope), element.name)
             continue
         if text is not None:
             texts[element.name] = text
         elif element.required:
             faults.add(scope.why_absent(element), element.name)
     return texts
+
+
+def _values(facts: Sequence[Fact], scope: _Scope, faults: _Faults) -> Row:
+    """The facts that are known."""
+    values: dict[str, Value] = {}
+    for fact in facts:
+        try:
+            value = fact.value(scope.rows)
+        except Refused as refused:
+            faults.add(_refusal(refused, fact.label, scope), f"original {fact.name}")
+            continue
+        if value is not None:
+            values[fact.name] = value
+    return values
+
+
+def _refusal(refused: Refused, label: str, scope: _Scope) -> _Cause:
+    subject = refused.source or label
+    what = f"{subject} = {shown(refused.value)} {refused.problem}"
+    return _Cause(refused.code, subject, what, refused.remedy, scope.line)

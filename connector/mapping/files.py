@@ -204,6 +204,10 @@ class MappingFile(_Table):
     """It makes a document of each line, told apart by this column; without it, one of the record."""
     head: dict[str, object]
     lines: dict[str, object] = Field(default_factory=dict)
+    original: dict[str, object] = Field(default_factory=dict)
+    """What the rules have to know of the original export list, though it is not declared."""
+    original_lines: dict[str, object] = Field(default_factory=dict)
+    """The same of the original line of each line."""
 
 
 class CodesFile(_Table):

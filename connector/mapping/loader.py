@@ -15,6 +15,7 @@ from connector.errors import MappingError
 from connector.mapping.checks import check_constants, check_rule, check_table, unknown
 from connector.mapping.compiler import Constants, Element, compile_element
 from connector.mapping.engine import DocumentMapping
+from connector.mapping.facts import FACTS, Fact, compile_fact
 from connector.mapping.files import CodesFile, ElementRule, MappingFile
 from connector.messages.catalogue import MESSAGE_TYPES, Field
 from connector.messages.records import RecordShape, digest, encode
@@ -75,6 +76,7 @@ class _Draft:
             self.refuse("each", f"{self.source[0]} has lines of its own; remove it")
         self._head = self._rules("head", self._kind.head_fields if self._kind else None)
         self._lines = self._rules("lines", self._kind.line_fields if self._kind else None)
+        self._facts = {table: self._fact_rules(table) for table in FACTS}
 
     def refuse(self, key: str, message: str) -> None:
         self._file.add([((key,), message)])
@@ -96,10 +98,21 @@ class _Draft:
                 rules[name] = rule
         return rules
 
+    def _fact_rules(self, table: str) -> dict[str, ElementRule]:
+        """The sound rules of ``[original]`` or ``[original_lines]``."""
+        rules: dict[str, ElementRule] = {}
+        for name, content in dict(self._file.document.get(table) or {}).items():
+            rule = self._file.validate(ElementRule, content, table, name)
+            if name not in FACTS[table]:
+                self._file.add([((table, name), f"is no fact; choose one of {', '.join(FACTS[table])}")])
+            elif rule is not None and self._is_sound(table, name, rule, ()):
+                rules[name] = rule
+        return rules
+
     def _is_sound(self, table: str, name: str, rule: ElementRule, fields: tuple[Field, ...]) -> bool:
         if self._shape is None:
             return False
-        of_line = table != "head" or bool(self._each)
+        of_line = table in {"lines", "original_lines"} or bool(self._each)
         findings = list(check_rule((table, name), rule, self._shape, self._constants, of_line=of_line))
         for element in fields:
             if element.name == name and not findings:
@@ -112,7 +125,11 @@ class _Draft:
         kind, shape, document = self._kind, self._shape, self._file.document
         assert kind is not None
         assert shape is not None
-        rules = [*self._head.values(), *self._lines.values()]
+        rules = [
+            *self._head.values(),
+            *self._lines.values(),
+            *(r for table in self._facts.values() for r in table.values()),
+        ]
         named = {reference.partition(".")[0] for rule in rules for _, reference in rule.references()}
         lookups = [(name, shape.lookups[name]) for name in sorted(named & shape.lookups.keys())]
         basis = self._basis(rules)
@@ -128,12 +145,17 @@ class _Draft:
             basis=basis,
             head=self._elements(self._head, kind.head_fields),
             lines=self._elements(self._lines, kind.line_fields),
+            original=self._compiled("original"),
+            original_lines=self._compiled("original_lines"),
             head_lookups=tuple((name, lookup) for name, lookup in lookups if not lookup.per_line),
             line_lookups=tuple((name, lookup) for name, lookup in lookups if lookup.per_line),
         )
 
     def _elements(self, rules: Mapping[str, ElementRule], fields: tuple[Field, ...]) -> tuple[Element, ...]:
         return tuple(compile_element(rules[one.name], one, self._constants) for one in fields if one.name in rules)
+
+    def _compiled(self, table: str) -> tuple[Fact, ...]:
+        return tuple(compile_fact(table, name, rule, self._constants) for name, rule in self._facts[table].items())
 
     def _basis(self, rules: Iterable[ElementRule]) -> str:
         chain = [one for rule in rules for _, one in rule.chain()]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from connector.messages.documents import Content
+from connector.messages.records import Row
 
 _SHOWN = 60
 
@@ -81,11 +82,21 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """What a mapping tells the rules of the original export list; values by the names of `connector.mapping.facts`."""
+
+    head: Row = field(default_factory=dict)
+    lines: tuple[Row, ...] = ()
+    """One for each line of the document."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mapped:
     """What one record says in one message type."""
 
     type: str
     content: Content
+    original: Original
     business_key: str
     """Empty where it follows from the content (`connector.messages.chains`)."""
     waybill: str

@@ -18,7 +18,7 @@ def test_check_tells_what_is_left_open_and_unused(played: Path, connector: Run, 
     by_type = {one["type"]: one for one in found["mappings"]}
     assert by_type.keys() == {"CEB213", "CEB215"}
     assert "head.note" in by_type["CEB213"]["open"]
-    assert "export_list.release_time" in found["unused_columns"]["returns"]
+    assert "export_list.agent_code" in found["unused_columns"]["returns"]
     assert "record.order_no" not in found["unused_columns"]["returns"]
     said = connector(played, "mapping", "check").stdout
     assert "left open: head.loctNo, head.preNo" in said
