@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from connector.mapping.engine import DocumentMapping
     from connector.messages.builder import Transfer
     from connector.messages.sites import Areas
+    from connector.pipeline.checking import RuleBook
     from connector.pipeline.wiring import CheckpointPolicy, Collection, Connector
     from connector.signing.interface import SigningKey
     from connector.sources.database import SourceDatabase
@@ -76,6 +77,7 @@ def build_connector(
     return Connector(
         database=open_database(settings, watch=watch),
         collections=collections,
+        rules=rule_book(settings, collections),
         keys=keys,
         checkpoints=checkpoint_policy(settings),
         open_envelope=EnvelopeOpener(
@@ -223,6 +225,34 @@ def read_mappings(settings: Settings) -> tuple[Mapping[str, RecordsFile], Sequen
     files = load_records(settings.mappings, settings.sources.keys())
     shapes = {name: file.shape for name, file in files.items()}
     return files, load_mappings(settings.mappings, shapes, settings.values, settings.codes, areas_of(settings))
+
+
+def rule_book(settings: Settings, collections: Sequence[Collection]) -> RuleBook:
+    """What the rules know of us. Raises `ConfigurationError` where the file of offices has a fault."""
+    from connector.config import shipped
+    from connector.pipeline.checking import EVENT, RuleBook
+    from connector.rules.facts import Area, Site
+    from connector.rules.offices import load_offices
+
+    sites = tuple(
+        Site(
+            code=code,
+            customs_code=site.customs_code,
+            exports_9610_from=site.exports_9610_from,
+            exports_9610_until=site.exports_9610_until,
+            areas={
+                name: Area(name=name, kind=area.kind, returns_only=area.returns_only)
+                for name, area in site.areas.items()
+            },
+        )
+        for code, site in settings.sites.items()
+    )
+    types = {mapping.message_type.name for one in collections for mapping in one.mappings}
+    return RuleBook(
+        sites=sites or None,
+        offices=load_offices(settings.rules.offices or shipped("config") / "offices.toml"),
+        has_events=EVENT in types,
+    )
 
 
 def areas_of(settings: Settings) -> Areas:

@@ -295,6 +295,13 @@ class SiteSettings(_Section):
         return self
 
 
+class RulesSettings(_Section):
+    """``[rules]``: data of the rules of customs; see `connector rules list`."""
+
+    offices: FilePath | None = None
+    """A corrected copy of ``config/offices.toml``: customs areas, and between which goods may return."""
+
+
 class Settings(BaseSettings):
     """The whole file."""
 
@@ -313,6 +320,7 @@ class Settings(BaseSettings):
     """Code lists of this enterprise that mappings refer to, e.g. ``return_offices``: warehouse id -> customs office."""
     sites: dict[Annotated[str, Field(min_length=1, max_length=20)], SiteSettings] = Field(default_factory=dict)
     """Our supervised sites with their functional areas; what the rules about sites are held against."""
+    rules: RulesSettings = Field(default_factory=RulesSettings)
     signing: Annotated[dict[str, SigningSettings], Field(min_length=1)]
     customs: CustomsSettings
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)

@@ -32,6 +32,10 @@ def demo(
     ] = None,
     returns: Annotated[int, typer.Option("--returns", min=1, metavar="N", help="Returned parcels.")] = 60,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed, the same enterprise.")] = 1,
+    operations: Annotated[
+        bool,
+        typer.Option("--operations", help="Report operating data too: what the warehouse did with each parcel."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Play the whole road on a sample enterprise; exit 0 when exactly the planted faults were caught."""
@@ -42,7 +46,8 @@ def demo(
     folder = directory or _free_folder()
     begun = time.monotonic()
     with _progress() as progress:
-        outcome = play(folder, returns=returns, seed=seed, progress=progress)
+        mappings = ("ruoyi", "ruoyi-operations") if operations else ("ruoyi",)
+        outcome = play(folder, returns=returns, seed=seed, mappings=mappings, progress=progress)
     if as_json:
         print_object(asdict(outcome))
     else:
@@ -85,6 +90,8 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 def _report(outcome: Outcome, folder: Path, seconds: float) -> list[str]:
     command = _command(folder)
+    told = f"  operating data             {outcome.operating:>6}   events and stock, finished"
+    operating = [told] if outcome.operating else []
     faults = [
         f"  {kind.replace('_', ' '):<26} {figures['caught']} of {figures['planted']} caught"
         for kind, figures in outcome.faults.items()
@@ -96,7 +103,8 @@ def _report(outcome: Outcome, folder: Path, seconds: float) -> list[str]:
         f"  rejected 退单              {outcome.rejected:>6}   by customs, with a reason",
         f"  quarantined                {outcome.quarantined:>6}   not sent, with a reason",
         f"  unanswered                 {outcome.unanswered:>6}",
-        f"{outcome.documents} documents went out in {outcome.messages} signed messages.",
+        *operating,
+        f"They went out in {outcome.messages} signed messages.",
         f"The audit log has {outcome.audit_entries} entries.",
         "Faults planted on purpose:",
         *faults,

@@ -74,17 +74,18 @@ def preview(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a record would say if it were declared now: the XML, and what is wrong with it by mapping and schema.
+    """Show what a record would say if it were declared now, and what mapping, schema and rules have against it.
 
     Exit code 3 when a document cannot be made; with --diff also when it differs from the newest revision, or is the
     first. Nothing is stored, signed or sent.
     """
-    from connector.bootstrap import build_collections, open_database, transfer_of
+    from connector.bootstrap import build_collections, open_database, rule_book, transfer_of
     from connector.pipeline.preview import preview as previewed
 
     settings = settings_with(context, mappings)
     collections = build_collections(settings)
-    found = previewed(open_database(settings), collections, transfer_of(settings), key, type_=type_)
+    rules = rule_book(settings, collections)
+    found = previewed(open_database(settings), collections, transfer_of(settings), rules, key, type_=type_)
     if as_json:
         print_object({"previews": [asdict(one) for one in found]})
     for one in [] if as_json else found:
@@ -104,7 +105,8 @@ def _covered(one: Coverage) -> Iterator[str]:
 
 def _told(one: Preview) -> Iterator[str]:
     yield f"{one.type} {shown(one.business_key) or '(no business key)'} by {one.mapping}"
-    yield from (f"  cannot be made: {shown(fault)}" for fault in one.faults)
+    yield from (f"  cannot go out: {shown(fault)}" for fault in one.faults)
+    yield from (f"  remark: {shown(remark)}" for remark in one.remarks)
 
 
 def _changes(one: Preview) -> Iterator[str]:

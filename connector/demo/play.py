@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from connector.bootstrap import build_connector, unchecked_database
@@ -22,11 +22,14 @@ Progress = Callable[[str, int, int], None]
 """Told what is under way, how many documents are done and how many there are."""
 
 
-def play(directory: Path, *, returns: int, seed: int, progress: Progress) -> Outcome:
-    """Play the demonstration in a new folder, which afterwards holds everything; the figures it came to."""
+def play(directory: Path, *, returns: int, seed: int, mappings: Sequence[str], progress: Progress) -> Outcome:
+    """Play the demonstration in a new folder, which afterwards holds everything; the figures it came to.
+
+    mappings: which of the shipped folders are used.
+    """
     port = free_port()
     progress("building the sample enterprise", 0, 2 * returns)
-    enterprise = build(directory, returns=returns, seed=seed, port=port)
+    enterprise = build(directory, returns=returns, seed=seed, port=port, mappings=mappings)
     settings = load(enterprise.config)
     schema.upgrade(unchecked_database(settings))
     progress("starting the simulated customs office", 0, 2 * returns)

@@ -29,7 +29,7 @@ class Fault(StrEnum):
     """What is wrong on purpose, and what should become of the return application (CEB213)."""
 
     QUANTITY_ABOVE_ORIGINAL = "quantity_above_original"
-    """More comes back than was exported: rejected by customs."""
+    """More comes back than was exported: quarantined by rule R5."""
     LIST_UNKNOWN_TO_CUSTOMS = "list_unknown_to_customs"
     """The export list is in our archive only: rejected by customs."""
     LIST_UNKNOWN_TO_US = "list_unknown_to_us"

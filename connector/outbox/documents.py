@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Exists, insert, select
 
@@ -100,6 +101,21 @@ def last_told(connection: Connection, type_: str, keys: Sequence[SourceKey]) -> 
     return found
 
 
+def standing_events(connection: Connection, type_: str, waybills: Sequence[str]) -> Iterator[tuple[str, Document]]:
+    """By waybill, the documents of a chain that customs has not turned down and that no other one corrects.
+
+    Those whose content was archived are left out.
+    """
+    table = DOCUMENTS.c
+    for some in portions(waybills):
+        rows = connection.execute(select(DOCUMENTS).where(table.type == type_, table.waybill.in_(some))).all()
+        standing = [row for row in rows if not CustomsStatus(row.customs_status).may_be_declared_again]
+        corrected = {row.corrects for row in standing}
+        for row in standing:
+            if row.content and row.business_key not in corrected:
+                yield row.waybill, _document(row)
+
+
 def _is_carried() -> Exists:
     return (
         select(MESSAGE_DOCUMENTS.c.guid)
@@ -128,17 +144,18 @@ def load(connection: Connection, guids: Sequence[str]) -> list[Document]:
     for row in rows.values():
         if not row.content:
             raise PayloadArchived(f"the content of {row.type} {row.business_key} revision {row.revision}")
-    return [
-        Document(
-            type=row.type,
-            business_key=row.business_key,
-            revision=row.revision,
-            app_type=AppType(row.app_type),
-            app_time=row.app_time,
-            content=Content.from_json(row.content),
-        )
-        for row in (rows[guid] for guid in guids)
-    ]
+    return [_document(rows[guid]) for guid in guids]
+
+
+def _document(row: Any) -> Document:
+    return Document(
+        type=row.type,
+        business_key=row.business_key,
+        revision=row.revision,
+        app_type=AppType(row.app_type),
+        app_time=row.app_time,
+        content=Content.from_json(row.content),
+    )
 
 
 def archived(connection: Connection, guids: Sequence[str]) -> bool:

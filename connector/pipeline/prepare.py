@@ -1,9 +1,10 @@
 """prepare: stored records become documents in signed messages, or wait in quarantine.
 
-Mapping, building and signing happen outside any transaction. The commit re-checks under the write lock that nobody has
-made a revision meanwhile, and everything starts again if somebody has. Messages fill up across pages: a document waits
-in memory until its message is full or nothing more is to come, and a record counts as prepared only when all its
-documents are committed. After a crash the record is simply mapped again: what was committed is then the same as before.
+Mapping, rules, building and signing happen outside any transaction. The commit re-checks under the write lock that
+nobody has made a revision or taken the same goods meanwhile, and everything starts again if somebody has. Messages fill
+up across pages: a document waits in memory until its message is full or nothing more is to come, and a record counts as
+prepared only when all its documents are committed. After a crash the record is simply mapped again: what was committed
+is then the same as before.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from connector.messages.records import SourceKey
 from connector.outbox import documents, queue
 from connector.outbox.queue import NewMessage
 from connector.outbox.revisions import Revision
+from connector.pipeline.checking import Bench, is_exceeded
 from connector.pipeline.entries import quarantined
 from connector.pipeline.leasing import held
 from connector.pipeline.packing import anchor, new_message, signed_entry
@@ -67,7 +69,7 @@ class _Batch:
 
 
 class _Outdated(Exception):
-    """A revision of the same key was made, or answered, meanwhile."""
+    """A revision of the same key was made, or answered, or goods of the same line were taken, meanwhile."""
 
 
 def prepare(connector: Connector, collection: Collection) -> Prepared:
@@ -91,6 +93,7 @@ def prepare(connector: Connector, collection: Collection) -> Prepared:
 def _run(connector: Connector, collection: Collection, lease: Lease, total: Prepared) -> None:
     """One way through all waiting records."""
     drafts: list[Draft] = []
+    bench = Bench(connector.rules)
     after, last = 0, False
     while not last and not connector.is_stopping():
         with connector.database.read() as connection:
@@ -98,7 +101,7 @@ def _run(connector: Connector, collection: Collection, lease: Lease, total: Prep
             anchored = anchor(connector, connection)
             page = inbox.waiting(connection, collection.name, after=after, at_most=PAGE)
         after, last = (page[-1].id if page else after), len(page) < PAGE
-        found = sort(connector, collection, page, now=now) if page else Sorted()
+        found = sort(connector, collection, page, bench, now=now) if page else Sorted()
         before = {draft.origin.record_id for draft in drafts}
         drafts, twins = _without_twins(drafts + found.drafts)
         held = found.held + twins
@@ -168,6 +171,8 @@ def _commit(connector: Connector, batch: _Batch, lease: Lease) -> None:
         leases.extend(transaction, lease, now=now)
         _recheck(transaction, batch.judged | {_key(draft): draft.after for draft in drafts})
         documents.add(transaction, [(draft.document, draft.origin) for draft in drafts])
+        if is_exceeded(transaction, [draft.candidate for draft in drafts if not draft.is_released]):
+            raise _Outdated
         queue.add(transaction, [message for message, _ in batch.messages], now=now)
         over = batch.sound & quarantine.held_among(transaction, [key for key, _ in batch.sound])
         quarantine.release(transaction, over, now=now)
@@ -230,5 +235,6 @@ def _mapped(draft: Draft, message: NewMessage) -> Entry:
             "content": document.content.digest(),
             "mapping": draft.origin.mapping,
             "mapping_digest": draft.origin.mapping_digest,
+            "rules": {rule: outcome.value for rule, outcome in draft.judgement.outcomes.items()},
         },
     )

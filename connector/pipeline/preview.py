@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from lxml import etree
 from sqlalchemy import Connection
@@ -17,8 +16,10 @@ from connector.messages.documents import AppType, Difference, Document, differen
 from connector.messages.records import SourceKey, SourceRecord
 from connector.outbox import documents
 from connector.outbox.queries import content
+from connector.pipeline.checking import Bench, Candidate, RuleBook
 from connector.pipeline.linking import linked
 from connector.pipeline.wiring import Collection
+from connector.rules.rule import Severity
 from connector.storage.database import Database, now_by_database
 
 _GUID = "00000000-0000-0000-0000-000000000000"
@@ -35,7 +36,9 @@ class Preview:
     xml: str
     """The unsigned message, indented; empty where there is none."""
     faults: Sequence[str]
-    """Why there is none, or why the schema refuses it."""
+    """Why there is none, or why schema or rules refuse it."""
+    remarks: Sequence[str]
+    """What the rules say besides."""
     revision: int
     """The newest that was made under the key; 0 where there is none."""
     is_same: bool
@@ -48,6 +51,7 @@ def preview(
     database: Database,
     collections: Sequence[Collection],
     transfer: Transfer,
+    rules: RuleBook,
     key: str,
     *,
     type_: str | None,
@@ -67,27 +71,33 @@ def preview(
             raise UsageError(f"{collection.name}/{name}: {record.reason}", remedy="correct the row in the source")
         mappings = [one for one in collection.mappings if type_ in {None, one.message_type.name}]
         lookups = collection.source.look_up(collection.lookups, [record])
-        outcomes += [(one, record.key, outcome) for one in mappings for outcome in one.apply(record, lookups)]
+        outcomes += [(one, record, outcome) for one in mappings for outcome in one.apply(record, lookups)]
     if not outcomes:
         raise UsageError(
             f"no source has a record {key}" + (f" that a {type_} is made of" if type_ else ""),
             remedy="give the key that the record has in its source, e.g. RK10000001 or returns/RK10000001",
         )
     with database.read() as connection:
-        now = now_by_database(connection)
         return [
-            _one(connection, mapping, outcome, transfer, now)
-            for mapping, source, mapped in outcomes
-            for _, outcome in linked(connection, mapping.message_type, [(source, mapped)])
+            _one(connection, mapping, record, outcome, transfer, rules)
+            for mapping, record, mapped in outcomes
+            for _, outcome in linked(connection, mapping.message_type, [(record.key, mapped)])
         ]
 
 
 def _one(
-    connection: Connection, mapping: DocumentMapping, outcome: Mapped | Unmappable, transfer: Transfer, now: datetime
+    connection: Connection,
+    mapping: DocumentMapping,
+    record: SourceRecord,
+    outcome: Mapped | Unmappable,
+    transfer: Transfer,
+    rules: RuleBook,
 ) -> Preview:
     kind, key = mapping.message_type, outcome.business_key
     newest = documents.newest_revisions(connection, kind.name, [key]).get(key) if key else None
-    xml, faults, changed, is_same = "", [], [], False
+    xml, changed, is_same = "", [], False
+    faults: list[str] = []
+    remarks: list[str] = []
     if isinstance(outcome, Unmappable):
         faults = [fault.text for fault in outcome.faults]
     else:
@@ -96,7 +106,7 @@ def _one(
             business_key=key,
             revision=newest.number if newest else 1,
             app_type=AppType.NEW,
-            app_time=now,
+            app_time=now_by_database(connection),
             content=outcome.content,
         )
         try:
@@ -104,6 +114,10 @@ def _one(
             xml = etree.tostring(root, pretty_print=True, encoding="unicode")
         except UnreadableMessage as error:
             faults = [error.cause]
+        candidate = Candidate(document=document, mapped=outcome, facts=mapping.facts, returned_at=record.changed_at)
+        for finding in Bench(rules).judge(connection, [candidate])[0].findings:
+            where = faults if finding.severity is Severity.BLOCK else remarks
+            where.append(f"{finding.rule}: {finding.text}")
         then = content(connection, newest.guid) if newest else None
         changed = differences(then, outcome.content) if then else []
         is_same = newest is not None and newest.content_digest == outcome.content.digest()
@@ -113,6 +127,7 @@ def _one(
         business_key=key,
         xml=xml,
         faults=faults,
+        remarks=remarks,
         revision=newest.number if newest else 0,
         is_same=is_same,
         differences=changed,

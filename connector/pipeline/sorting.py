@@ -13,8 +13,11 @@ from connector.messages.records import SourceKey
 from connector.outbox import documents
 from connector.outbox.documents import Origin
 from connector.outbox.revisions import Revision, Verdict, judge
+from connector.pipeline.checking import EVENT, Bench, Candidate
 from connector.pipeline.linking import linked
 from connector.pipeline.wiring import Collection, Connector
+from connector.rules.book import Judgement, rule_named
+from connector.rules.rule import Severity
 from connector.sources import quarantine
 from connector.sources.inbox import StoredRecord
 from connector.sources.quarantine import Held, Release
@@ -40,6 +43,22 @@ class Draft:
     source: SourceKey
     after: Revision | None
     """The newest revision of its key, which must still be that when the document is committed."""
+    candidate: Candidate
+    """As it stood before the rules."""
+    judgement: Judgement
+    """What they said."""
+    is_released: bool
+    """Whether an operator lets it out whatever they say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Going:
+    """A document that goes out, if the rules let it."""
+
+    stored: StoredRecord
+    candidate: Candidate
+    before: Revision | None
+    release: Release | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,11 +82,16 @@ class Sorted:
         self.sound -= merged.keys()
 
 
-def sort(connector: Connector, collection: Collection, page: Sequence[StoredRecord], *, now: datetime) -> Sorted:
-    """Map and judge the records of a page. Raises `SourceUnreachable` when a lookup cannot be made."""
+def sort(
+    connector: Connector, collection: Collection, page: Sequence[StoredRecord], bench: Bench, *, now: datetime
+) -> Sorted:
+    """Map and judge the records of a page. Raises `SourceUnreachable` when a lookup cannot be made.
+
+    bench: judges by the rules; the same one for every page of one way through the records.
+    """
     result = Sorted()
     lookups = collection.source.look_up(collection.lookups, [stored.record for stored in page])
-    for mapping in collection.mappings:
+    for mapping in sorted(collection.mappings, key=lambda one: one.message_type.name != EVENT):  # events are facts
         by_key = {stored.record.key: stored for stored in page}
         mapped = [(key, outcome) for key, one in by_key.items() for outcome in mapping.apply(one.record, lookups)]
         with connector.database.read() as connection:
@@ -75,15 +99,22 @@ def sort(connector: Connector, collection: Collection, page: Sequence[StoredReco
             keys = [outcome.business_key for _, outcome in outcomes if isinstance(outcome, Mapped)]
             newest = documents.newest_revisions(connection, mapping.message_type.name, keys)
             free = quarantine.set_free_among(connection, [one.id for one in page])
+        going: list[_Going] = []
         for key, outcome in outcomes:
             stored = by_key[key]
             if isinstance(outcome, Unmappable):
                 result.held.append(_unmappable(stored, outcome))
                 continue
             before = newest.get(outcome.business_key)
-            app_type = _judge(result, stored, outcome, before, free.get((stored.id, outcome.type)))
+            release = free.get((stored.id, outcome.type))
+            app_type = _judge(result, stored, outcome, before, release)
             if app_type is not None:
-                result.drafts.append(_draft(stored, outcome, before, app_type, mapping, now))
+                candidate = _candidate(stored, outcome, before, app_type, mapping, now)
+                going.append(_Going(stored=stored, candidate=candidate, before=before, release=release))
+        with connector.database.read() as connection:
+            judgements = bench.judge(connection, [one.candidate for one in going])
+        for one, judgement in zip(going, judgements, strict=True):
+            _let_out(result, one, judgement, mapping, bench)
     result.settle()
     return result
 
@@ -109,14 +140,45 @@ def _judge(
     return app_type
 
 
-def _draft(
+def _let_out(result: Sorted, one: _Going, judgement: Judgement, mapping: DocumentMapping, bench: Bench) -> None:
+    """Make a draft of a document, unless a rule forbids it and nobody lets it out all the same."""
+    document, mapped = one.candidate.document, one.candidate.mapped
+    is_released = one.release is Release.AGAINST_RULES
+    if judgement.blocks and not is_released:
+        result.held.append(_forbidden(one, judgement))
+        return
+    if judgement.blocks:
+        bench.note(one.candidate)
+    origin = Origin(
+        record_id=one.stored.id,
+        mapping=f"{mapping.name} {mapping.version}",
+        mapping_digest=mapping.digest,
+        waybill=mapped.waybill,
+        export_list=mapped.export_list,
+        part=mapped.part,
+        corrects=mapped.corrects,
+    )
+    result.drafts.append(
+        Draft(
+            document=document,
+            origin=origin,
+            source=one.stored.record.key,
+            after=one.before,
+            candidate=one.candidate,
+            judgement=judgement,
+            is_released=is_released,
+        )
+    )
+
+
+def _candidate(
     stored: StoredRecord,
     mapped: Mapped,
     newest: Revision | None,
     app_type: AppType,
     mapping: DocumentMapping,
     now: datetime,
-) -> Draft:
+) -> Candidate:
     document = Document(
         type=mapped.type,
         business_key=mapped.business_key,
@@ -125,16 +187,29 @@ def _draft(
         app_time=now,
         content=mapped.content,
     )
-    origin = Origin(
-        record_id=stored.id,
-        mapping=f"{mapping.name} {mapping.version}",
-        mapping_digest=mapping.digest,
+    return Candidate(document=document, mapped=mapped, facts=mapping.facts, returned_at=stored.record.changed_at)
+
+
+def _forbidden(one: _Going, judgement: Judgement) -> Held:
+    mapped = one.candidate.mapped
+    blocking = [finding for finding in judgement.findings if finding.severity is Severity.BLOCK]
+    return Held(
+        record_id=one.stored.id,
+        key=one.stored.record.key,
+        type=mapped.type,
+        business_key=mapped.business_key,
         waybill=mapped.waybill,
         export_list=mapped.export_list,
-        part=mapped.part,
-        corrects=mapped.corrects,
+        reason=quarantine.RULE,
+        faults=[
+            {
+                "code": finding.rule,
+                "field": finding.field,
+                "text": _of_part(mapped.part, f"{finding.rule}: {finding.text} ({rule_named(finding.rule).citation})"),
+            }
+            for finding in blocking
+        ],
     )
-    return Draft(document=document, origin=origin, source=stored.record.key, after=newest)
 
 
 def _unmappable(stored: StoredRecord, outcome: Unmappable) -> Held:

@@ -14,6 +14,7 @@ from connector.mapping.engine import DocumentMapping
 from connector.messages.builder import Transfer
 from connector.outbox.breaker import BreakerPolicy
 from connector.outbox.retry import RetryPolicy
+from connector.pipeline.checking import RuleBook
 from connector.signing.envelopes import EnvelopeOpener
 from connector.signing.keyring import KeyRing
 from connector.signing.notes import NoteSigner, NoteVerifier
@@ -73,6 +74,8 @@ class Connector:
     """Where receipts and answers come from; the name of its circuit breaker and of the receipt stream's cursor."""
     answers_questions: bool
     """Whether customs can be asked about a message."""
+    rules: RuleBook
+    """What the rules of customs know of us."""
     checkpoints: CheckpointPolicy | None = None
     """Who signs checkpoints of the log; None where nobody does."""
     open_envelope: EnvelopeOpener

@@ -185,6 +185,28 @@ def enterprise(new_enterprise: Callable[[], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def declare_excess(connector: Run, read: Read) -> Callable[[Path], str]:
+    """Lets a return go out that a rule forbids because of its quantity, with the office running; its business key.
+
+    Customs rejects it.
+    """
+
+    def declare(folder: Path) -> str:
+        waiting = read(folder, "quarantine", "list", "--type", "CEB213")["quarantine"]
+        held = next(one for one in waiting if one["reason"] == "rule")
+        release = ("quarantine", "release", held["key"], "--type", "CEB213", "--reason", "customs knows of it", "--yes")
+        connector(folder, *release)
+        read(folder, "run", "--once", code=3)
+        read(folder, "run", "--once")
+        key: str = held["business_key"]
+        (document,) = read(folder, "documents", "list", "--key", key)["documents"]
+        assert "累计" in document["customs_info"]
+        return key
+
+    return declare
+
+
+@pytest.fixture(scope="session")
 def office(port_of: Callable[[Path], int]) -> Callable[[Path], AbstractContextManager[None]]:
     """Runs the simulated customs office of a folder as a process, for as long as a block lasts."""
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,19 @@ Ledger = Callable[[Path], dict[tuple[str, str], dict[str, Any]]]
 pytestmark = pytest.mark.xdist_group("acceptance_changes")
 
 LATER = "2026-10-08 09:00:00.000"
-_REJECTED_FOR_QUANTITY = (
-    "SELECT business_key FROM document WHERE type = 'CEB213' AND customs_status = 'rejected' "
-    "AND customs_info LIKE '%累计%'"
-)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a test changes before it looks at what goes out."""
+
+    add_return: Callable[[], Return]
+    declare_excess: Callable[[Path], str]
+
+
+@pytest.fixture
+def changes(add_return: Callable[[], Return], declare_excess: Callable[[Path], str]) -> Changes:
+    return Changes(add_return, declare_excess)
 
 
 @pytest.fixture
@@ -75,10 +84,12 @@ def test_run_once_sends_nothing_when_nothing_changed(
 
 
 def test_run_once_sends_exactly_what_changed_when_rows_changed(
-    sample: Path, read: Read, ledger: Ledger, office: Office, query: Query, add_return: Callable[[], Return]
+    sample: Path, read: Read, ledger: Ledger, office: Office, query: Query, changes: Changes
 ) -> None:
+    with office(sample):
+        rejected = changes.declare_excess(sample)
     before = ledger(sample)
-    new = add_return()
+    new = changes.add_return()
     warehouse = sample / "warehouse.db"
     # A column that no mapping reads; the row counts as changed.
     query(
@@ -86,7 +97,6 @@ def test_run_once_sends_exactly_what_changed_when_rows_changed(
         "UPDATE wms_receipt_order SET total_amount = '1.23', update_time = ? WHERE order_no = 'RK10000003'",
         LATER,
     )
-    ((rejected,),) = query(sample / "connector.db", _REJECTED_FOR_QUANTITY)
     order_no = rejected.rpartition("/")[2]
     query(
         warehouse,

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.xdist_group("acceptance_demo")
 ROOT = Path(__file__).parents[2]
 
 FATES = {
-    "quantity_above_original": ("rejected", "finished"),
+    "quantity_above_original": ("quarantined", "finished"),
     "list_unknown_to_customs": ("rejected", "finished"),
     "list_unknown_to_us": ("quarantined", "finished"),
     "control_character": ("quarantined", "finished"),
@@ -106,8 +106,8 @@ def test_demo_catches_each_planted_fault_by_its_kind_when_it_is_over(case: Case,
 
     codes = {(one["business_key"].rpartition("/")[2], one["type"]): one["customs_code"] for one in documents}
     reasons = {(one["key"], one["type"]): " ".join(fault["text"] for fault in one["faults"]) for one in waiting}
-    rejected = faults["quantity_above_original"] | faults["list_unknown_to_customs"]
-    assert {codes[number, "CEB213"] for number in rejected} <= {"100"}
+    assert {codes[number, "CEB213"] for number in faults["list_unknown_to_customs"]} <= {"100"}
+    assert all(reasons[number, "CEB213"].startswith("R5: ") for number in faults["quantity_above_original"])
     assert all("999" in reasons[number, "CEB213"] for number in faults["unknown_unit"])
     assert all("gname" in reasons[number, "CEB213"] for number in faults["control_character"])
 

@@ -59,7 +59,7 @@ def test_preview_tells_what_differs_from_what_was_made(sample: Path, connector: 
 def test_preview_tells_why_a_record_cannot_be_declared(played: Path, connector: Run, read: Read) -> None:
     (held, *_) = read(played, "quarantine", "list", "--type", "CEB213")["quarantine"]
     said = connector(played, "mapping", "preview", held["key"], "--type", "CEB213", code=3).stdout
-    assert "cannot be made: " in said
+    assert "cannot go out: " in said
     assert held["faults"][0]["text"] in said
 
 

@@ -12,6 +12,7 @@ from random import Random
 from sqlalchemy import select, update
 
 from connector.audit import log
+from connector.config import shipped
 from connector.deeds import Deed
 from connector.errors import CustomsUnreachable
 from connector.messages.builder import Transfer
@@ -23,11 +24,13 @@ from connector.outbox import documents, queue
 from connector.outbox.breaker import BreakerPolicy
 from connector.outbox.documents import Origin
 from connector.outbox.retry import RetryPolicy
+from connector.pipeline.checking import RuleBook
 from connector.pipeline.deliver import deliver
 from connector.pipeline.leasing import end_all
 from connector.pipeline.packing import new_message, signed_entry
 from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import ACTOR, Connector
+from connector.rules.offices import load_offices
 from connector.signing.certificates import Certificate
 from connector.signing.envelopes import EnvelopeOpener
 from connector.signing.keyring import KeyRing, RingKey
@@ -101,6 +104,7 @@ class World:
             Connector(
                 database=database,
                 collections=(),
+                rules=RuleBook(offices=load_offices(shipped("config") / "offices.toml")),
                 keys=KeyRing([RingKey(name="main", key=_Key(), active_from=None)]),
                 customs=road,
                 submit_endpoint=SUBMIT,

@@ -34,7 +34,7 @@ from tests.campaigns.sites import Site
 
 _ACCEPTED, _REJECTED, _HELD = "accepted", "rejected", "quarantined"
 _PLANTED: Mapping[str, Mapping[str, str]] = {
-    "quantity_above_original": {"CEB213": _REJECTED, "CEB215": _ACCEPTED},
+    "quantity_above_original": {"CEB213": _HELD, "CEB215": _ACCEPTED},
     "list_unknown_to_customs": {"CEB213": _REJECTED, "CEB215": _ACCEPTED},
     "list_unknown_to_us": {"CEB213": _HELD, "CEB215": _ACCEPTED},
     "control_character": {"CEB213": _HELD, "CEB215": _ACCEPTED},

@@ -20,14 +20,16 @@ from xml.sax.saxutils import escape
 
 from lxml import etree
 
-from connector.config import CustomsSettings
+from connector.config import CustomsSettings, shipped
 from connector.messages.builder import Transfer
 from connector.messages.envelope import Envelope, seal, unseal
 from connector.messages.namespaces import CEB
 from connector.outbox.breaker import BreakerPolicy
 from connector.outbox.queries import DocumentView
 from connector.outbox.retry import RetryPolicy
+from connector.pipeline.checking import RuleBook
 from connector.pipeline.wiring import Connector
+from connector.rules.offices import load_offices
 from connector.signing.envelopes import EnvelopeOpener
 from connector.signing.keyfiles import FileKey
 from connector.signing.keyring import KeyRing, RingKey
@@ -206,6 +208,7 @@ def connect(
     return Connector(
         database=database,
         collections=(),
+        rules=RuleBook(offices=load_offices(shipped("config") / "offices.toml")),
         keys=KeyRing([RingKey(name="main", key=key, active_from=None)]),
         customs=SoapCustoms(settings, DXP_ID),
         submit_endpoint=settings.submit_url,

@@ -217,11 +217,9 @@ def is_rejected(connector: Connector, number: str) -> bool:
 
 
 def correct(folder: Path, number: str) -> None:
-    with closing(sqlite3.connect(folder / "warehouse.db")) as connection, connection:
-        of_order = "(SELECT id FROM wms_receipt_order WHERE order_no = ?)"
-        connection.execute(
-            f"UPDATE wms_receipt_order_detail SET quantity = '1.00' WHERE order_id = {of_order}", [number]
-        )
+    waybill = f"YH{260_000_000 + int(number.removeprefix('RK')) - 10_000_000}CN"
+    with closing(sqlite3.connect(folder / "archive.db")) as connection, connection:
+        connection.execute("UPDATE return_transport SET voyage_no = 'CORRECTED' WHERE waybill = ?", [waybill])
 
 
 def until(is_true: Callable[[], bool]) -> None:
@@ -233,7 +231,7 @@ def until(is_true: Callable[[], bool]) -> None:
 def test_deeds_announce_every_commit_and_every_request_when_everything_is_done_once(
     folder: Path, settings: Settings, recorder: Recorder
 ) -> None:
-    wrong = next(one.order_no for one in generate(60, seed=1) if one.fault is Fault.QUANTITY_ABOVE_ORIGINAL)
+    wrong = next(one.order_no for one in generate(60, seed=1) if one.fault is Fault.LIST_UNKNOWN_TO_CUSTOMS)
     port = int(settings.customs.submit_url.rpartition(":")[2].partition("/")[0])
     with running_office(folder / "registry.toml", port):
         with recorder.counting():
