@@ -27,8 +27,8 @@ from connector.storage import leases
 from connector.storage.database import lock
 from connector.storage.leases import Lease
 
-_ENDED_ELSEWHERE = (FaultCode.LOOKUP_MISSING, FaultCode.LOOKUP_AMBIGUOUS, FaultCode.CODE_UNKNOWN)
-"""Reasons that a row looked up, or a code list, can end although the record itself does not change."""
+_ENDED_ELSEWHERE = (FaultCode.LOOKUP_MISSING, FaultCode.LOOKUP_AMBIGUOUS, FaultCode.CODE_UNKNOWN, quarantine.RULE)
+"""Reasons that a row looked up, a code list or another document can end although the record itself does not change."""
 
 
 @dataclass(slots=True, kw_only=True)
