@@ -27,6 +27,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -107,16 +108,45 @@ class DatabaseSettings(_Section):
     """By the environment only."""
 
 
+class FileSettings(_Section):
+    """``"PATTERN" = …`` of ``[sources.NAME.files]``: which table such files belong to, and how they are written."""
+
+    table: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    encoding: Literal["utf-8-sig", "gb18030"] | None = None
+    """None: UTF-8, and where a file is not that, GB18030."""
+    columns: tuple[Annotated[str, Field(pattern=r"^[^_\s]")], ...] | None = None
+    """Names of the columns, for files without a header."""
+
+
+def _file_settings(value: object) -> object:
+    return {"table": value} if isinstance(value, str) else value
+
+
 class SourceSettings(_Section):
-    """``[sources.NAME]``: one database of the enterprise, read only."""
+    """``[sources.NAME]``: one database of the enterprise, or a folder that files are put into; read only."""
 
     url: DatabaseUrl
     """``sqlite:///…``, ``mysql+pymysql://…`` or ``postgresql+psycopg://…``."""
     timezone: ZoneName
     """The zone its time columns are written in, e.g. ``Asia/Shanghai``."""
+    folder: FilePath | None = None
+    """A folder that files are put into; ``url`` is then a SQLite file that the connector makes of them."""
+    files: dict[str, Annotated[FileSettings, BeforeValidator(_file_settings)]] = Field(default_factory=dict)
+    """File name, ``*`` for any characters -> the table its rows come into."""
+    quiet_seconds: Annotated[float, Field(ge=0, le=3600)] = 2
+    """How long a file must not have changed before it is taken."""
+    unfinished_seconds: Annotated[float, Field(ge=0, le=86400)] = 60
+    """The same for a text file whose last line is not ended."""
     password_file: FilePath | None = None
     password: Secret = Field(default=None, exclude=True)
     """By the environment only."""
+
+    @model_validator(mode="after")
+    def _has_both_or_neither(self) -> Self:
+        if (self.folder is None) != (not self.files):
+            raise ValueError("needs both folder and [sources.NAME.files] for files, and neither for a database")
+        return self
 
 
 class EnterpriseSettings(_Section):

@@ -24,6 +24,10 @@ def run(
     once: Annotated[
         bool, typer.Option("--once", help="Do one full cycle: collect, prepare, send, take receipts; then exit.")
     ] = False,
+    sweep: Annotated[
+        bool,
+        typer.Option("--sweep", help="With --once: read everything again that [sweep] of the records files names."),
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option("--workers", min=1, max=16, metavar="N", help="Deliver N messages at the same time."),
@@ -37,10 +41,13 @@ def run(
     from connector.pipeline.activation import activate
     from connector.pipeline.cycle import run_once
     from connector.pipeline.leasing import end_all
+    from connector.pipeline.sweep import Sweeping
     from connector.pipeline.take_receipts import read_again
 
     if workers is not None and once:
         raise UsageError("--workers is for the daemon", remedy="leave --once or --workers out")
+    if sweep and not once:
+        raise UsageError("--sweep needs --once", remedy="a daemon sweeps by itself, as its records files say")
     if as_json and not once:
         raise UsageError("--json needs --once", remedy="a daemon has no result; ask `connector status --json`")
     settings = settings_of(context)
@@ -62,7 +69,7 @@ def run(
             raise typer.Exit(stop.exit_code)
         activate(connector)
         again = read_again(connector)
-        cycle = run_once(connector)
+        cycle = run_once(connector, Sweeping.NOW if sweep else Sweeping.WHEN_DUE)
         cycle.received.add(again)
     _tell(cycle)
     if as_json:

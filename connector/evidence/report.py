@@ -27,6 +27,8 @@ EVENTS: Mapping[str, str] = {
     Event.QUARANTINE_LEFT: "待处理解除",
     Event.RETRIED: "重试待处理数据",
     Event.RELEASED: "人工放行待处理数据",
+    Event.WINDOW_READ: "完成一段源数据读取",
+    Event.DISAPPEARED: "源数据记录消失",
     Event.SIGNED: "签名报文",
     Event.ATTEMPTED: "开始发送或查询",
     Event.ANSWERED: "发送或查询结果",

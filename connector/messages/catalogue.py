@@ -142,6 +142,11 @@ class MessageType:
         return frozenset(REVISION_FIELDS) | ({chain.id_field, chain.corrects_field} if chain else set())
 
     @property
+    def is_revisable(self) -> bool:
+        """Whether customs can be asked to change or delete a document (appType)."""
+        return any(one.name == "appType" for one in self.head_fields)
+
+    @property
     def wire_name(self) -> str:
         """What its envelope says that it holds (MsgType)."""
         return self.envelope_type or self.root

@@ -101,6 +101,44 @@ def last_told(connection: Connection, type_: str, keys: Sequence[SourceKey]) -> 
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A document that customs holds or may come to hold, made of a source record."""
+
+    source: SourceKey
+    record_id: int
+    type: str
+    business_key: str
+    waybill: str
+    export_list: str
+
+
+def standing(connection: Connection, keys: Sequence[SourceKey]) -> list[Standing]:
+    """The documents of these records that were neither turned down nor deleted, one for each type and business key."""
+    table, record = DOCUMENTS.c, SOURCE_RECORDS.c
+    newest: dict[tuple[str, str], tuple[Standing, bool]] = {}
+    for some in portions(sorted(keys, key=str)):
+        query = (
+            select(DOCUMENTS, record.collection, record.key)
+            .join(SOURCE_RECORDS, record.id == table.record_id)
+            .where(record.collection.in_({key.collection for key in some}), record.key.in_([key.key for key in some]))
+            .order_by(table.revision)
+        )
+        for row in connection.execute(query):
+            one = Standing(
+                source=SourceKey(collection=row.collection, key=row.key),
+                record_id=row.record_id,
+                type=row.type,
+                business_key=row.business_key,
+                waybill=row.waybill,
+                export_list=row.export_list,
+            )
+            is_turned_down = CustomsStatus(row.customs_status).may_be_declared_again
+            stands = {AppType.NEW: not is_turned_down, AppType.CHANGE: True, AppType.DELETE: is_turned_down}
+            newest[row.type, row.business_key] = one, stands[AppType(row.app_type)]
+    return [one for one, stands in newest.values() if stands]
+
+
 def standing_events(connection: Connection, type_: str, waybills: Sequence[str]) -> Iterator[tuple[str, Document]]:
     """By waybill, the documents of a chain that customs has not turned down and that no other one corrects.
 

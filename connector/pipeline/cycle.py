@@ -22,6 +22,7 @@ from connector.pipeline.collect import Collected, collect
 from connector.pipeline.deliver import Delivered, deliver
 from connector.pipeline.prepare import Prepared, prepare
 from connector.pipeline.split import split_refused
+from connector.pipeline.sweep import Sweeping, sweep
 from connector.pipeline.take_receipts import Received, take_receipts
 from connector.pipeline.wiring import Connector
 
@@ -62,12 +63,12 @@ class Cycle:
         return _PARTIAL if held or refused else 0
 
 
-def run_once(connector: Connector) -> Cycle:
+def run_once(connector: Connector, sweeping: Sweeping = Sweeping.WHEN_DUE) -> Cycle:
     """Do everything there is to do now.
 
     Raises only what makes all of it impossible, such as `DatabaseUnreachable`.
     """
-    cycle = collect_and_prepare(connector)
+    cycle = collect_and_prepare(connector, sweeping)
     cycle.delivered = deliver(connector)
     if cycle.delivered.unanswered:
         cycle.failures.append(unanswered(cycle.delivered))
@@ -88,15 +89,13 @@ def run_once(connector: Connector) -> Cycle:
     return cycle
 
 
-def collect_and_prepare(connector: Connector) -> Cycle:
+def collect_and_prepare(connector: Connector, sweeping: Sweeping = Sweeping.WHEN_DUE) -> Cycle:
     """The first half of a cycle: nothing of it needs customs."""
     cycle = Cycle()
     for collection in connector.collections:
         try:
-            collected = collect(connector, collection)
-            cycle.collected.changed += collected.changed
-            cycle.collected.unreadable += collected.unreadable
-            cycle.collected.is_elsewhere |= collected.is_elsewhere
+            cycle.collected.add(collect(connector, collection))
+            cycle.collected.add(sweep(connector, collection, sweeping))
         except (SourceUnreachable, SourceChanged) as error:
             cycle.failures.append(error)
         try:

@@ -12,6 +12,7 @@ from connector.audit import log
 from connector.audit.events import Entry, Event
 from connector.deeds import Deed
 from connector.errors import UsageError
+from connector.messages.catalogue import message_type
 from connector.pipeline.wiring import Connector
 from connector.sources import inbox, quarantine
 from connector.sources.quarantine import RELEASES, Release, Waiting
@@ -54,6 +55,12 @@ def _how(one: Waiting, wanted: Release | None) -> Release:
     possible = RELEASES.get(one.reason, frozenset())
     usual = possible - {Release.DELETE}
     how = wanted or next(iter(usual), None)
+    if how in {Release.CHANGE, Release.DELETE} and not message_type(one.type).is_revisable:
+        raise UsageError(
+            f"{one.type} {one.business_key}: customs changes and deletes no documents of this type",
+            effect="nothing was released",
+            remedy="put the row back as it was, and tell what is right under another key",
+        )
     if how is None or how not in possible or one.record_id is None:
         ways = {Release.CHANGE: "as a change", Release.DELETE: "with --void", Release.AGAINST_RULES: "as it is"}
         remedy = (

@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from connector.errors import ConfigurationError, SourceUnreachable
 from connector.secret_file import secret
+from connector.sources.folder import DropFolder, problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
     from connector.config import SourceSettings
+    from connector.sources.interface import Problem
 
 CONNECT_SECONDS = 10
 QUERY_SECONDS = 300
@@ -47,6 +49,7 @@ class SourceDatabase:
         self.name = name
         self.zone = ZoneInfo(settings.timezone)
         self._password = secret(settings.password, settings.password_file)
+        self._folder = _drop_folder(name, settings)
         try:
             self._url = make_url(settings.url).set(password=self._password)
             self._engine = _TECHNOLOGIES[self._url.drivername](self._url, self.zone)
@@ -72,6 +75,15 @@ class SourceDatabase:
         except SQLAlchemyError as error:
             raise self._unreachable(error) from None
 
+    def refresh(self) -> None:
+        """Take in what has come since. Raises `SourceUnreachable`."""
+        if self._folder is not None:
+            self._folder.take()
+
+    def problems(self, connection: Connection) -> list[Problem]:
+        """Rows of files that could not be read, the newest of them; none for a database."""
+        return problems(connection) if self._folder is not None else []
+
     def close(self) -> None:
         """Close idle connections; those in use are closed when they are given back."""
         self._engine.dispose()
@@ -89,6 +101,25 @@ class SourceDatabase:
             if asked
             else f"check [sources.{self.name}], its password file and that the database answers",
         )
+
+
+def _drop_folder(name: str, settings: SourceSettings) -> DropFolder | None:
+    if settings.folder is None:
+        return None
+    address = make_url(settings.url)
+    if address.drivername != "sqlite" or not address.database:
+        raise ConfigurationError(
+            f"sources.{name}.url: {settings.url} is no SQLite file, which a folder needs for what was taken from it",
+            effect="nothing was started",
+            remedy='write url = "sqlite:///FILE", a file of its own that the connector makes',
+        )
+    return DropFolder(
+        settings.folder,
+        Path(address.database),
+        settings.files,
+        quiet_seconds=settings.quiet_seconds,
+        unfinished_seconds=settings.unfinished_seconds,
+    )
 
 
 def _sqlite(url: URL, _zone: ZoneInfo) -> Engine:

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, func, insert, or_, select, update
 
 from connector.errors import ConnectorError, PayloadArchived
 from connector.messages.records import SourceKey, SourceRecord, digest
 from connector.sources.interface import Cursor
 from connector.storage.limits import portions
-from connector.storage.sources import SOURCE_CURSORS, SOURCE_RECORDS
+from connector.storage.sources import SOURCE_CURSORS, SOURCE_RECORDS, SWEEPS
+
+_SUPERSEDED, _GONE = "superseded", "gone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,52 @@ def move_cursor(transaction: Connection, collection: str, cursor: Cursor) -> Non
         )
 
 
+def swept_at(connection: Connection, collection: str) -> datetime | None:
+    """When the collection was last swept; None for never."""
+    found: datetime | None = connection.execute(
+        select(SWEEPS.c.swept_at).where(SWEEPS.c.collection == collection)
+    ).scalar()
+    return found
+
+
+def note_sweep(transaction: Connection, collection: str, *, now: datetime) -> None:
+    """Remember that the collection was swept."""
+    changed = update(SWEEPS).where(SWEEPS.c.collection == collection).values(swept_at=now)
+    if transaction.execute(changed).rowcount == 0:
+        transaction.execute(insert(SWEEPS).values(collection=collection, swept_at=now))
+
+
+def keys_between(connection: Connection, collection: str, first: datetime, last: datetime) -> list[SourceKey]:
+    """Records whose newest version changed between two moments, both included, and is not known to be gone."""
+    table, newer = SOURCE_RECORDS.c, SOURCE_RECORDS.alias("newer")
+    is_renewed = exists().where(
+        newer.c.collection == table.collection, newer.c.key == table.key, newer.c.version > table.version
+    )
+    query = select(table.key).where(
+        table.collection == collection,
+        table.changed_at >= first,
+        table.changed_at <= last,
+        table.state != _GONE,
+        ~is_renewed,
+    )
+    return [SourceKey(collection=collection, key=key) for key in connection.execute(query).scalars()]
+
+
+def note_gone(transaction: Connection, keys: Sequence[SourceKey]) -> None:
+    """The source has these records no longer; each is prepared again when it is back."""
+    table = SOURCE_RECORDS.c
+    for some in portions(keys):
+        transaction.execute(
+            update(SOURCE_RECORDS)
+            .where(
+                table.collection.in_({key.collection for key in some}),
+                table.key.in_([key.key for key in some]),
+                table.state != _SUPERSEDED,
+            )
+            .values(state=_GONE)
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """A record that was not known as it is now."""
@@ -55,20 +103,25 @@ class Stored:
 
 
 def store(transaction: Connection, records: Sequence[SourceRecord], *, now: datetime) -> list[Stored]:
-    """Store the records that differ from the newest version of their key; only these."""
+    """Store the records that differ from the newest version of their key; only these.
+
+    One that was gone and is back as it was waits to be prepared again.
+    """
     newest = _newest_versions(transaction, {record.key for record in records})
+    returned: list[SourceKey] = []
     rows: list[dict[str, object]] = []
     stored: list[Stored] = []
     latest: dict[SourceKey, dict[str, object]] = {}
     for record in records:
         body = record.to_json()
         fingerprint = digest(body)
-        version, known = newest.get(record.key, (0, ""))
+        version, known, state = newest.get(record.key, (0, "", ""))
         if fingerprint == known:
+            returned += [record.key] if state == _GONE else []
             continue
-        newest[record.key] = (version + 1, fingerprint)
+        newest[record.key] = (version + 1, fingerprint, "waiting")
         if record.key in latest:
-            latest[record.key]["state"] = "superseded"
+            latest[record.key]["state"] = _SUPERSEDED
         latest[record.key] = {
             "collection": record.key.collection,
             "key": record.key.key,
@@ -84,6 +137,7 @@ def store(transaction: Connection, records: Sequence[SourceRecord], *, now: date
     if rows:
         _supersede(transaction, rows)
         transaction.execute(insert(SOURCE_RECORDS), rows)
+    wait_again(transaction, returned)
     return stored
 
 
@@ -168,13 +222,14 @@ def version(connection: Connection, record_id: int) -> Stored:
     return Stored(record=record, version=row.version, digest=digest(row.body))
 
 
-def _newest_versions(connection: Connection, keys: set[SourceKey]) -> dict[SourceKey, tuple[int, str]]:
-    found: dict[SourceKey, tuple[int, str]] = {}
+def _newest_versions(connection: Connection, keys: set[SourceKey]) -> dict[SourceKey, tuple[int, str, str]]:
+    """Version, digest and state."""
+    found: dict[SourceKey, tuple[int, str, str]] = {}
     ordered = sorted(keys, key=lambda key: (key.collection, key.key))
     table = SOURCE_RECORDS.c
     for some in portions(ordered):
         query = (
-            select(table.collection, table.key, table.version, table.digest)
+            select(table.collection, table.key, table.version, table.digest, table.state)
             .where(table.collection.in_({key.collection for key in some}), table.key.in_([key.key for key in some]))
             .order_by(table.version)
         )
@@ -182,6 +237,7 @@ def _newest_versions(connection: Connection, keys: set[SourceKey]) -> dict[Sourc
             found[SourceKey(collection=row.collection, key=row.key)] = (
                 row.version,
                 row.digest,
+                row.state,
             )
     return found
 
@@ -192,7 +248,11 @@ def _supersede(transaction: Connection, rows: Sequence[dict[str, object]]) -> No
         table = SOURCE_RECORDS.c
         transaction.execute(
             update(SOURCE_RECORDS)
-            .where(table.collection == bindparam("a"), table.key == bindparam("b"), table.state == "waiting")
-            .values(state="superseded"),
+            .where(
+                table.collection == bindparam("a"),
+                table.key == bindparam("b"),
+                or_(table.state == "waiting", table.state == _GONE),
+            )
+            .values(state=_SUPERSEDED),
             renewed,
         )

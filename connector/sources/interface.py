@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from connector.messages.records import Lookups, RecordShape, SourceKey, SourceRecord
@@ -11,12 +12,17 @@ from connector.messages.records import Lookups, RecordShape, SourceKey, SourceRe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """How far a collection has been read: the change time and key of the last record taken."""
+    """A place in the order that a collection is read in: behind the record with this change time and key."""
 
     changed_at: str
-    """As the source writes it, as JSON, so that it compares there exactly."""
+    """As the source writes it, as JSON, so that it compares there exactly; ``null`` where it has no part in this."""
     key: str
-    """The unique column that breaks ties, as JSON: integers of any size and texts survive."""
+    """The unique column that breaks ties, as JSON: integers of any size and texts survive. ``null``: before everything
+    of that time."""
+
+    def __str__(self) -> str:
+        """As the audit log writes it."""
+        return f"{self.changed_at} {self.key}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +35,17 @@ class UnreadableRow:
     """For a person: every column at fault, what it holds, what was expected."""
     row: str
     """The row and its lines as they came, as JSON; what JSON has no form for, as Python shows it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A row that never came into a table, because its file could not be read there."""
+
+    place: str
+    """``returns-06.csv line 7``."""
+    reason: str
+    row: str
+    """As it came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +65,14 @@ class Page:
     change time have no place in the order: every last page of a pass (``more`` is false) names them again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """Reading a window again, for changes that the time of change does not tell."""
+
+    back: timedelta
+    every: timedelta
+
+
 class RecordSource(Protocol):
     """One collection of facts in the enterprise's systems, read only.
 
@@ -59,8 +84,27 @@ class RecordSource(Protocol):
     def shape(self) -> RecordShape:
         """What its records offer to mappings."""
 
-    def page(self, after: Cursor | None) -> Page:
-        """The next page of changed records, at most the page size of the records file."""
+    @property
+    def sweep(self) -> Sweep | None:
+        """How far back, and how often, it is to be read again; None for never."""
+
+    def page(self, after: Cursor | None, until: Cursor | None = None) -> Page:
+        """The next page of changed records, at most the page size of the records file.
+
+        until: the last place of the window that is read; None for no end.
+        """
+
+    def before(self, cursor: Cursor, back: timedelta | None = None) -> Cursor | None:
+        """A place so long before another one; back: None for the overlap of the records file.
+
+        None where there is nothing to read again.
+        """
+
+    def moment(self, cursor: Cursor) -> datetime | None:
+        """The change time of a place, UTC; None where it has none."""
+
+    def count(self, after: Cursor | None, until: Cursor | None) -> int:
+        """How many rows the source counts in a window."""
 
     def look_up(self, names: Sequence[str], records: Sequence[SourceRecord]) -> Lookups:
         """The named lookups for these records, one query for each lookup."""

@@ -137,6 +137,25 @@ def set_free_among(connection: Connection, record_ids: Sequence[int]) -> dict[tu
     return found
 
 
+def release_returned(
+    transaction: Connection, keys: Sequence[SourceKey], *, now: datetime
+) -> list[tuple[SourceKey, str]]:
+    """End the entries of these records that wait because they were gone; which."""
+    table = QUARANTINE.c
+    open_ = (table.resolved_at.is_(None), table.reason == ROW_DISAPPEARED)
+    if transaction.execute(select(table.id).where(*open_).limit(1)).first() is None:
+        return []  # as nearly always
+    found = select(table.collection, table.key, table.type).where(*open_)
+    wanted = set(keys)
+    back = [
+        (key, row.type)
+        for row in transaction.execute(found)
+        if (key := SourceKey(collection=row.collection, key=row.key)) in wanted
+    ]
+    release(transaction, back, now=now)
+    return back
+
+
 def held_among(connection: Connection, keys: Sequence[SourceKey]) -> set[tuple[SourceKey, str]]:
     """Which of these records wait, and for which message types."""
     return {(key, message_type) for key, message_type, _ in _open(connection, keys)}

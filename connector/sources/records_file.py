@@ -6,12 +6,17 @@
     database = "warehouse"                    # [sources.warehouse] of the configuration
     query = "SELECT o.id, o.order_no, o.update_time FROM wms_receipt_order o"
     key = ["order_no"]                        # the business key of a record, for ever
-    changed = "update_time"                   # read in the order of this column
+    changed = "update_time"                   # read in the order of this column; without it rows are only ever added
     unique = "id"                             # breaks its ties; never twice in the answer
+    overlap_seconds = 300                     # each pass begins that long before, for rows that are committed late
     [columns]                                 # text | integer | decimal | time | date
     id = "integer"
     order_no = "text"
     update_time = "time"
+
+    [sweep]                                   # changes that the time of change hides: every so often
+    hours = 24                                # so much is read again
+    days = 30
 
     [lines]                                   # the rows below a record, found by its unique column
     query = "SELECT d.order_id, d.sku_code FROM wms_receipt_order_detail d WHERE d.order_id IN :keys"
@@ -30,7 +35,7 @@ and shall order the records needs a substitute in the query: ``COALESCE(o.update
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import (
     AfterValidator,
@@ -39,6 +44,7 @@ from pydantic import (
     Field,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 from sqlalchemy import text
@@ -116,6 +122,15 @@ class LookupPart(_Part):
         return match
 
 
+class SweepPart(_Part):
+    """``[sweep]``: read again what was read before, for changes that the time of change does not tell."""
+
+    days: Annotated[int, Field(ge=0, le=3660)] = 30
+    """How far back, by the time of change; 0 for never."""
+    hours: Annotated[float, Field(ge=0, le=8760)] = 24
+    """How often; 0 for every pass."""
+
+
 class RecordsFile(_Part):
     """One parsed records file."""
 
@@ -125,9 +140,16 @@ class RecordsFile(_Part):
     columns: Columns
     query: str
     key: Annotated[list[Name], Field(min_length=1)]
-    changed: Name
     unique: Name
+    changed: Name | None = None
+    """The column whose order it is read in; without it, rows are only ever added, and read by their unique column."""
     page_size: Annotated[int, Field(ge=1, le=5000)] = 500
+    overlap_seconds: Annotated[int, Field(ge=0, le=86400)] = 300
+    """How long before the place it has come to each pass begins, for rows that are committed late."""
+    overlap_rows: Annotated[int, Field(ge=0, le=100_000)] = 1000
+    """The same where rows are only added: by how much of the unique column."""
+    sweep: SweepPart = SweepPart()
+    """Only where there is a time of change."""
     lines: LinesPart | None = None
     lookups: dict[Name, LookupPart] = Field(default_factory=dict)
 
@@ -155,6 +177,12 @@ class RecordsFile(_Part):
         if columns is not None and columns.get(changed) is not ColumnType.TIME:
             raise ValueError(f"names {changed!r}, which [columns] does not declare as a time")
         return changed
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.changed is None and self.columns[self.unique] is not ColumnType.INTEGER:
+            raise ValueError("needs changed, or a unique column that is an integer and grows with each row added")
+        return self
 
     @field_validator("lines")
     @classmethod
@@ -191,7 +219,7 @@ class RecordsFile(_Part):
     @property
     def needed(self) -> list[str]:
         """The columns that reading itself takes, as references: ``record.id``, ``export_line.order_no``."""
-        own = [f"record.{name}" for name in (*self.key, self.changed, self.unique)]
+        own = [f"record.{name}" for name in (*self.key, self.changed, self.unique) if name is not None]
         joined = [f"{name}.{column}" for name, lookup in self.lookups.items() for column in lookup.match]
         return [*own, *([f"line.{self.lines.parent}"] if self.lines else []), *joined]
 

@@ -1,9 +1,7 @@
 """`SqlSource`: records, their lines and their lookups from the enterprise's databases.
 
-Pages follow (change time, unique column), the two values a `Cursor` holds. The next page is asked for in two queries,
-the rest of the last change time and then the later ones: each is one range of an index on both columns, in every
-database, and no row is read twice however many share one change time. A row whose change time lies ahead is handed over
-like any other, but only what did not change later than now is remembered, and a row whose time cannot be read never is.
+Pages follow the order of `connector.sources.order`. A row whose change time lies ahead is handed over like any other,
+but only what did not change later than now is remembered, and a row whose time cannot be read never is.
 
 What can go wrong with a row stays with it: values that do not fit, an empty key, the key of another row of the page, a
 missing change time make an `UnreadableRow`. What is wrong with all of them, columns that differ or a unique column that
@@ -14,15 +12,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NoReturn
 
 from connector.errors import SourceChanged
 from connector.messages.records import SourceKey, SourceRecord
-from connector.sources.interface import Cursor, Page, UnreadableRow
+from connector.sources.interface import Cursor, Page, Sweep, UnreadableRow
 from connector.sources.lookups import Lookup
+from connector.sources.order import Order, before
 from connector.sources.query import Query, ReadRow, as_it_came, parameter, readable
-from connector.sources.values import ColumnType, is_unicode
+from connector.sources.values import ColumnType, Misfit, is_unicode, read_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from connector.messages.records import Lookups, RecordShape, Value
     from connector.sources.database import SourceDatabase
+    from connector.sources.interface import Problem
     from connector.sources.records_file import RecordsFile
 
 TIMELESS_AT_MOST = 1000
@@ -62,6 +62,7 @@ class SqlSource:
             if records.lines
             else None
         )
+        self._order = Order(self._heads, records.changed, records.unique)
         self._lookups = {name: Lookup(name, part, databases[part.database]) for name, part in records.lookups.items()}
 
     @property
@@ -69,24 +70,56 @@ class SqlSource:
         """What its records offer to mappings."""
         return self._file.shape
 
-    def page(self, after: Cursor | None) -> Page:
+    @property
+    def sweep(self) -> Sweep | None:
+        """How far back, and how often, it is to be read again."""
+        part = self._file.sweep
+        if self._file.changed is None or not part.days:
+            return None
+        return Sweep(back=timedelta(days=part.days), every=timedelta(hours=part.hours))
+
+    def page(self, after: Cursor | None, until: Cursor | None = None) -> Page:
         """The next page of changed records, at most the page size of the records file."""
         size, now = self._file.page_size, self._clock()
+        self._database.refresh()
         with self._database.reading() as connection:
-            found = self._following(connection, after, size + 1)
+            found = self._order.following(connection, after, until, size + 1)
             self._refuse_repeats(found)
             heads, more = found[:size], len(found) > size
-            timeless = [] if more else self._timeless(connection)
-            results = self._complete(connection, heads + timeless[:TIMELESS_AT_MOST])
+            timeless = [] if more or until is not None else self._timeless(connection)
+            results = self._complete(connection, heads + timeless[:TIMELESS_AT_MOST], now)
+            if not more and until is None:
+                results += [self._problem(one) for one in self._database.problems(connection)]
         if len(timeless) > TIMELESS_AT_MOST:
             results.append(self._too_many_timeless())
         return Page(
             records=tuple(result for result in results if isinstance(result, SourceRecord)),
-            cursor=self._cursor(heads[-1]) if heads else after,
-            remember=next((self._cursor(head) for head in reversed(heads) if self._is_over(head, now)), None),
+            cursor=self._order.place(heads[-1]) if heads else after,
+            remember=next((self._order.place(head) for head in reversed(heads) if self._is_over(head, now)), None),
             more=more,
             unreadable=tuple(result for result in results if isinstance(result, UnreadableRow)),
         )
+
+    def before(self, cursor: Cursor, back: timedelta | None = None) -> Cursor | None:
+        """A place so long before another one; the overlap of the records file where nothing else is said."""
+        if self._file.changed is None:
+            rows, key = self._file.overlap_rows, json.loads(cursor.key)
+            return Cursor(changed_at="null", key=json.dumps(key - rows)) if rows and back is None else None
+        back = timedelta(seconds=self._file.overlap_seconds) if back is None else back
+        return before(cursor, back) if back else None
+
+    def moment(self, cursor: Cursor) -> datetime | None:
+        """The change time of a place, UTC."""
+        try:
+            found = read_value(json.loads(cursor.changed_at), ColumnType.TIME, self._database.zone)
+        except Misfit:
+            return None
+        return found if isinstance(found, datetime) else None
+
+    def count(self, after: Cursor | None, until: Cursor | None) -> int:
+        """How many rows the source counts in a window."""
+        with self._database.reading() as connection:
+            return self._order.count(connection, after, until)
 
     def probe(self) -> None:
         """Run every query once, for no rows, so that what is wrong with it shows; reads no record.
@@ -113,37 +146,17 @@ class SqlSource:
         wanted = self._key_values(key.key)
         if wanted is None:
             return None
-        changed, unique = self._order
         conditions = [self._heads.column(name) == parameter(f"key_{name}") for name in wanted]
-        statement = self._heads.select(*conditions).order_by(changed, unique)
+        statement = self._heads.select(*conditions).order_by(*self._order.columns)
         with self._database.reading() as connection:
             found = self._heads.rows(connection, statement, **{f"key_{name}": wanted[name] for name in wanted})
             # The database may compare without regard to case; the key is exact.
             same = [head for head in found if all(head.row[name] == wanted[name] for name in wanted)]
-            return next(reversed(self._complete(connection, same)), None)
-
-    @property
-    def _order(self) -> tuple[Any, Any]:
-        return self._heads.column(self._file.changed), self._heads.column(self._file.unique)
-
-    def _following(self, connection: Connection, after: Cursor | None, at_most: int) -> list[ReadRow]:
-        changed, unique = self._order
-        if after is None:
-            first = self._heads.select(changed.is_not(None)).order_by(changed, unique).limit(at_most)
-            return self._heads.rows(connection, first)
-        at, key = json.loads(after.changed_at), json.loads(after.key)
-        same = self._heads.select(changed == parameter("at"), unique > parameter("key")).order_by(unique)
-        rows = self._heads.rows(connection, same.limit(at_most), at=at, key=key)
-        if len(rows) < at_most:
-            later = self._heads.select(changed > parameter("at")).order_by(changed, unique)
-            rows += self._heads.rows(connection, later.limit(at_most - len(rows)), at=at)
-        return rows
-
-    def _cursor(self, head: ReadRow) -> Cursor:
-        changed, unique = head.raw[self._file.changed], head.row[self._file.unique]
-        return Cursor(changed_at=json.dumps(changed, ensure_ascii=False), key=json.dumps(unique, ensure_ascii=False))
+            return next(reversed(self._complete(connection, same, self._clock())), None)
 
     def _is_over(self, head: ReadRow, now: datetime) -> bool:
+        if self._file.changed is None:
+            return True
         changed_at = head.row[self._file.changed]
         return isinstance(changed_at, datetime) and changed_at <= now
 
@@ -154,9 +167,13 @@ class SqlSource:
             value = head.row[unique]
             if value is None or value in seen or unique in head.misfits:
                 self._refuse(f"{unique} must name every row once and the query gives {value!a}")
-            if not isinstance(head.raw[changed], str | int | float) or not is_unicode(str(head.raw[changed])):
+            if changed is not None and not self._orders(head.raw[changed]):
                 self._refuse(f"{changed} must order the rows and the query gives {head.raw[changed]!a}")
             seen.add(value)
+
+    @staticmethod
+    def _orders(value: object) -> bool:
+        return isinstance(value, str | int | float) and is_unicode(str(value))
 
     def _refuse(self, cause: str) -> NoReturn:
         raise SourceChanged(
@@ -165,7 +182,9 @@ class SqlSource:
             remedy="correct the query of the records file (often a join that repeats rows), or name another column",
         )
 
-    def _complete(self, connection: Connection, heads: Sequence[ReadRow]) -> list[SourceRecord | UnreadableRow]:
+    def _complete(
+        self, connection: Connection, heads: Sequence[ReadRow], now: datetime
+    ) -> list[SourceRecord | UnreadableRow]:
         lines: dict[Value, list[ReadRow]] = defaultdict(list)
         if self._lines and self._file.lines and heads:
             parent = self._file.lines.parent
@@ -173,13 +192,19 @@ class SqlSource:
             for line in self._lines.rows_for(connection, ordered, [head.row[self._file.unique] for head in heads]):
                 lines[line.row[parent]].append(line)
         first: dict[SourceKey, ReadRow] = {}
-        return [self._record(head, lines[head.row[self._file.unique]], first) for head in heads]
+        return [self._record(head, lines[head.row[self._file.unique]], first, now) for head in heads]
 
     def _timeless(self, connection: Connection) -> list[ReadRow]:
         """Rows without a change time, one more than are named."""
-        changed, unique = self._order
-        statement = self._heads.select(changed.is_(None)).order_by(unique).limit(TIMELESS_AT_MOST + 1)
-        return self._heads.rows(connection, statement)
+        if self._file.changed is None:
+            return []
+        is_timeless = self._heads.column(self._file.changed).is_(None)
+        statement = self._heads.select(is_timeless).order_by(self._heads.column(self._file.unique))
+        return self._heads.rows(connection, statement.limit(TIMELESS_AT_MOST + 1))
+
+    def _problem(self, problem: Problem) -> UnreadableRow:
+        key = SourceKey(collection=self._file.records, key=problem.place)
+        return UnreadableRow(key=key, reason=problem.reason, row=problem.row)
 
     def _too_many_timeless(self) -> UnreadableRow:
         key = SourceKey(collection=self._file.records, key=f"{self._file.changed} empty")
@@ -192,18 +217,22 @@ class SqlSource:
         return f"column {name} is empty, so the row has no place in the order of changes; COALESCE it in the query"
 
     def _record(
-        self, head: ReadRow, lines: Sequence[ReadRow], first: dict[SourceKey, ReadRow]
+        self, head: ReadRow, lines: Sequence[ReadRow], first: dict[SourceKey, ReadRow], now: datetime
     ) -> SourceRecord | UnreadableRow:
-        """The record, or why there is none. ``first`` holds the first row of each key, and gets this one if it is."""
+        """The record, or why there is none. ``first`` holds the first row of each key, and gets this one if it is.
+
+        Where rows are only ever added, a later row with the same key is a newer version of it.
+        """
         key, faults = self._key_of(head)
-        if (known := first.setdefault(key, head)) is not head:
+        known = first.setdefault(key, head)
+        if known is not head and self._file.changed is not None:
             faults.append(f"the row {self._name_of(known)} has the same key {key.key}; give this one its own")
             key = SourceKey(collection=key.collection, key=self._name_of(head))
         faults += head.misfits.values()
         faults += [
             f"line {number}: {misfit}" for number, line in enumerate(lines, 1) for misfit in line.misfits.values()
         ]
-        changed_at = head.row[self._file.changed]
+        changed_at = now if self._file.changed is None else head.row[self._file.changed]
         if changed_at is None:
             faults.append(self._timeless_reason)
         if faults or not isinstance(changed_at, datetime):

@@ -75,11 +75,14 @@ def _text(raw: object) -> str:
 def _integer(raw: object) -> int:
     if isinstance(raw, Decimal) and raw.is_finite() and raw == raw.to_integral_value():
         return int(raw)
+    if isinstance(raw, str) and _WHOLE.fullmatch(raw):
+        return int(raw)  # of a file, where everything is text
     if type(raw) is not int:
         raise Misfit(f"holds {_shown(raw)}, not an integer")
     return raw
 
 
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,30})", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 
 

@@ -17,9 +17,18 @@ class SourceCursorRow(SQLModel, table=True):
 
     collection: str = Field(primary_key=True)
     changed_at: str
-    """As the source writes it."""
+    """As the source writes it, as JSON; null where it is read by its unique column alone."""
     key: str
     """The tie-breaking column, as JSON."""
+
+
+class SweepRow(SQLModel, table=True):
+    """When the window behind each collection's cursor was last read again."""
+
+    __tablename__ = "sweep"
+
+    collection: str = Field(primary_key=True)
+    swept_at: datetime = Field(sa_column=Column(UtcTime, nullable=False))
 
 
 class SourceRecordRow(SQLModel, table=True):
@@ -42,7 +51,7 @@ class SourceRecordRow(SQLModel, table=True):
     """Row and lines as `SourceRecord.to_json` writes them."""
     collected_at: datetime = Field(sa_column=Column(UtcTime, nullable=False))
     state: str
-    """waiting, prepared, or superseded by a newer version."""
+    """waiting, prepared, superseded by a newer version, or gone from the source."""
 
 
 class QuarantineRow(SQLModel, table=True):
@@ -83,5 +92,6 @@ class QuarantineRow(SQLModel, table=True):
 
 
 SOURCE_CURSORS = table_of(SourceCursorRow)
+SWEEPS = table_of(SweepRow)
 SOURCE_RECORDS = table_of(SourceRecordRow)
 QUARANTINE = table_of(QuarantineRow)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import Edit, Query, Read, Run
+from tests.acceptance.conftest import Query, Read, Run
 from tests.acceptance.test_replay import mappings_of
 
 Office = Callable[[Path], AbstractContextManager[None]]
@@ -27,16 +27,16 @@ def test_show_tells_every_reason_and_the_row_as_it_was(played: Path, connector: 
 
 
 def test_retry_declares_what_a_corrected_mapping_makes_of_it(
-    sample: Path, office: Office, connector: Run, read: Read, edit: Edit
+    sample: Path, office: Office, connector: Run, read: Read
 ) -> None:
     waiting = read(sample, "quarantine", "list")["quarantine"]
     held = [one for one in waiting if one["reason"] == "control_character"]
     assert held
-    edit(
-        mappings_of(sample) / "CEB213.toml",
-        'gname  = { field = "export_line.gname" }',
-        'gname  = { field = "export_line.gname", clean = "strip_control" }',
-    )
+    mapping = mappings_of(sample) / "CEB213.toml"
+    line = 'gname  = { field = "export_line.gname" }'
+    text = mapping.read_text("utf-8")
+    assert text.count(line) == 2  # what is declared, and what the rules hold it against
+    mapping.write_text(text.replace(line, line.replace(" }", ', clean = "strip_control" }')), "utf-8")
     keys = [one["key"] for one in held]
     retry = ("quarantine", "retry", "--key", keys[0], "--reason", "control characters are stripped now")
     with office(sample):

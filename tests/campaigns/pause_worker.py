@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from connector.pipeline.deliver import deliver
 from connector.pipeline.prepare import prepare
 from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import Connector
-from connector.sources.interface import Cursor, Page, RecordSource, UnreadableRow
+from connector.sources.interface import Cursor, Page, RecordSource, Sweep, UnreadableRow
 from connector.transport.connection import Endpoint, always
 from connector.transport.interface import Customs, ReceiptPage
 from connector.transport.soap import SoapService
@@ -94,10 +94,23 @@ class StoppingSource:
     def shape(self) -> RecordShape:
         return self.source.shape
 
-    def page(self, after: Cursor | None) -> Page:
-        page = self.source.page(after)
+    def page(self, after: Cursor | None, until: Cursor | None = None) -> Page:
+        page = self.source.page(after, until)
         self.stopper.reached(PAGE_READ)
         return page
+
+    @property
+    def sweep(self) -> Sweep | None:
+        return self.source.sweep
+
+    def before(self, cursor: Cursor, back: timedelta | None = None) -> Cursor | None:
+        return self.source.before(cursor, back)
+
+    def moment(self, cursor: Cursor) -> datetime | None:
+        return self.source.moment(cursor)
+
+    def count(self, after: Cursor | None, until: Cursor | None) -> int:
+        return self.source.count(after, until)
 
     def look_up(self, names: Sequence[str], records: Sequence[SourceRecord]) -> Lookups:
         return self.source.look_up(names, records)

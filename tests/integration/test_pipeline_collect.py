@@ -22,7 +22,7 @@ from connector.pipeline.collect import Collected, collect
 from connector.pipeline.cycle import Cycle, collect_and_prepare
 from connector.pipeline.wiring import Collection, Connector
 from connector.sources import inbox, quarantine
-from connector.sources.interface import Cursor, Page, UnreadableRow
+from connector.sources.interface import Cursor, Page, Sweep, UnreadableRow
 from connector.storage import leases
 from connector.storage.leases import Lease
 from connector.storage.sources import SOURCE_RECORDS
@@ -82,8 +82,20 @@ class Overtaken:
     asked: list[Cursor | None]
     shape: RecordShape
     lease: Lease | None = None
+    sweep: Sweep | None = None
 
-    def page(self, after: Cursor | None) -> Page:
+    def before(self, cursor: Cursor, back: timedelta | None = None) -> Cursor | None:
+        del cursor, back
+        return None  # it has no overlap
+
+    def moment(self, cursor: Cursor) -> datetime | None:
+        raise AssertionError(cursor)
+
+    def count(self, after: Cursor | None, until: Cursor | None) -> int:
+        raise AssertionError(after, until)
+
+    def page(self, after: Cursor | None, until: Cursor | None = None) -> Page:
+        assert until is None
         self.asked.append(after)
         number = int(after.key) + 1 if after else 1
         if len(self.asked) == 2:

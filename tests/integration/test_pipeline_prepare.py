@@ -67,7 +67,7 @@ def test_sample_becomes_documents_in_messages_and_every_wrong_row_is_held(enterp
     assert cycle.exit_code == 3
     found = figures(connector)
     assert found["messages"] == [("CEB213", 55), ("CEB215", 59)]
-    assert found["events"] == {"collected": 60, "mapped": 114, "signed": 2, "quarantined": 6}
+    assert found["events"] == {"collected": 60, "mapped": 114, "signed": 2, "quarantined": 6, "window_read": 1}
     with database.read() as connection:
         assert Counter((one.type, one.reason) for one in quarantine.waiting_entries(connection)) == {
             ("CEB213", "lookup_missing"): 1,

@@ -1,11 +1,13 @@
-"""Which part of a row a document tells and which it corrects, what returns have taken of export lines, releases."""
+"""Parts of rows and corrections, what returns have taken of export lines, releases, and when a source was swept."""
 
 import json
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
+from connector.storage.columns import UtcTime
+
+revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
@@ -18,6 +20,12 @@ def upgrade() -> None:
     op.add_column("document", sa.Column("part", sa.String(), nullable=False, server_default=""))
     op.add_column("document", sa.Column("corrects", sa.String(), nullable=False, server_default=""))
     op.add_column("quarantine", sa.Column("released_as", sa.String(), nullable=False, server_default=""))
+    op.create_table(
+        "sweep",
+        sa.Column("collection", sa.String(), nullable=False),
+        sa.Column("swept_at", UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("collection"),
+    )
     table = op.create_table(
         "document_line",
         sa.Column("guid", sa.String(), sa.ForeignKey("document.guid"), nullable=False),

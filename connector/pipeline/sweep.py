@@ -1,0 +1,142 @@
+"""sweep: a window that was read before is read again, for changes that the time of change does not tell.
+
+Found are rows that changed under an old time, and rows that are there no longer: what was declared from those still
+stands at customs, so it waits for an operator. Every sweep is certified in the log, with the number of rows that the
+source itself counts in the same window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from connector.audit import log
+from connector.audit.events import Entry, Event
+from connector.deeds import Deed
+from connector.errors import SourceChanged
+from connector.messages.catalogue import message_type
+from connector.messages.records import SourceKey, SourceRecord
+from connector.outbox import documents
+from connector.outbox.documents import Standing
+from connector.pipeline.collect import Collected, Window, read_window
+from connector.pipeline.entries import quarantined
+from connector.pipeline.leasing import held
+from connector.pipeline.wiring import ACTOR, Collection, Connector
+from connector.sources import inbox, quarantine
+from connector.sources.interface import Cursor, Sweep
+from connector.sources.quarantine import Held
+from connector.storage import leases
+from connector.storage.database import lock
+from connector.storage.leases import Lease
+
+_SUSPICIOUS = 100
+"""So many rows may be gone; of more, only half of the window."""
+
+
+class Sweeping(Enum):
+    """When a collection is swept."""
+
+    WHEN_DUE = auto()
+    """As often as its records file says."""
+    NOW = auto()
+    """In any case, where its records file says how far back."""
+
+
+def sweep(connector: Connector, collection: Collection, sweeping: Sweeping) -> Collected:
+    """Read a collection's window again, if it is time; while another process collects it, nothing is done.
+
+    Raises `SourceUnreachable` or `SourceChanged`, also when so many rows are gone that the query must be at fault.
+    """
+    total = Collected()
+    plan = collection.source.sweep
+    if plan is None or not _is_due(connector, collection, plan, sweeping):
+        return total
+    with held(connector, f"collect {collection.name}", connector.collection_lease) as lease:
+        total.is_elsewhere = lease is None
+        if lease is not None:
+            _sweep(connector, collection, plan, lease, total)
+    return total
+
+
+def _is_due(connector: Connector, collection: Collection, plan: Sweep, sweeping: Sweeping) -> bool:
+    with connector.database.read() as connection:
+        if inbox.read_cursor(connection, collection.name) is None:
+            return False
+        last = inbox.swept_at(connection, collection.name)
+        now = connector.clock(connection)
+    if sweeping is Sweeping.NOW or not plan.every:
+        return True
+    if last is None:  # what there is has just been read; the first sweep is due a period from now
+        with connector.database.write(Deed.COLLECT) as transaction:
+            inbox.note_sweep(transaction, collection.name, now=now)
+        return False
+    return now >= last + plan.every
+
+
+def _sweep(connector: Connector, collection: Collection, plan: Sweep, lease: Lease, total: Collected) -> None:
+    source = collection.source
+    with connector.database.read() as connection:
+        end = inbox.read_cursor(connection, collection.name)
+    begin = source.before(end, plan.back) if end is not None else None
+    if begin is None or end is None:
+        return
+    window = Window(kind="sweep", begin=begin, end=end, keys=set())
+    if not read_window(connector, collection, lease, window, total):
+        return
+    gone, moved = _missing(connector, collection, begin, end, window.keys or set())
+    counted = source.count(begin, end)
+    with connector.database.write(Deed.COLLECT) as transaction:
+        lock(transaction, f"collect {collection.name}")
+        lock(transaction, "prepare")
+        now = connector.clock(transaction)
+        leases.extend(transaction, lease, now=now)
+        total.changed += len(inbox.store(transaction, moved, now=now))
+        waiting = [_waits(standing) for standing in documents.standing(transaction, gone) if _may_go(standing)]
+        fresh = quarantine.not_yet_held(transaction, waiting)
+        quarantine.hold(transaction, fresh, now=now)
+        inbox.note_gone(transaction, gone)
+        entries = [Entry(event=Event.DISAPPEARED, source_key=str(key)) for key in gone]
+        entries += [quarantined(one) for one in fresh]
+        entries.append(window.certificate(collection.name, end, counted=counted, gone=len(gone)))
+        inbox.note_sweep(transaction, collection.name, now=now)
+        log.append(transaction, entries, actor=ACTOR, time=now)
+    total.unreadable += len(fresh)
+
+
+def _missing(
+    connector: Connector, collection: Collection, begin: Cursor, end: Cursor, seen: set[str]
+) -> tuple[Sequence[SourceKey], Sequence[SourceRecord]]:
+    """Records of the window that the source has no longer; and those it has, with a time out of the window."""
+    first, last = collection.source.moment(begin), collection.source.moment(end)
+    if first is None or last is None:
+        return [], []
+    with connector.database.read() as connection:
+        stored = inbox.keys_between(connection, collection.name, first, last)
+    missing = [key for key in stored if key.key not in seen]
+    if len(missing) > _SUSPICIOUS and len(missing) * 2 > len(stored):
+        raise SourceChanged(
+            f"{collection.name}: {len(missing)} of {len(stored)} records collected before are not there any more",
+            effect="none of them is held for that, and the sweep does not count",
+            remedy="check the query of the records file and the source; where they are gone for good, sweep fewer days",
+        )
+    found = [(key, collection.source.current(key)) for key in missing]
+    return [key for key, one in found if one is None], [one for _, one in found if isinstance(one, SourceRecord)]
+
+
+def _may_go(standing: Standing) -> bool:
+    """Whether customs can be told that the document is void."""
+    return message_type(standing.type).is_revisable
+
+
+def _waits(standing: Standing) -> Held:
+    text = "the source has the row no longer; put it back, or `quarantine release --void` what was declared from it"
+    return Held(
+        record_id=standing.record_id,
+        key=standing.source,
+        type=standing.type,
+        business_key=standing.business_key,
+        waybill=standing.waybill,
+        export_list=standing.export_list,
+        reason=quarantine.ROW_DISAPPEARED,
+        faults=[{"code": quarantine.ROW_DISAPPEARED, "field": "", "text": text}],
+    )

@@ -1,0 +1,232 @@
+"""What is read again: rows committed late, rows changed under an old time, rows that are gone; all of it certified."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from connector.audit.queries import EntryFilter, entries
+from connector.config import SourceSettings
+from connector.errors import SourceChanged
+from connector.messages.records import SourceKey
+from connector.pipeline.collect import collect
+from connector.pipeline.cycle import collect_and_prepare
+from connector.pipeline.sweep import Sweeping, sweep
+from connector.pipeline.wiring import Collection, Connector
+from connector.sources import inbox, quarantine
+from connector.sources.database import SourceDatabase
+from connector.sources.records_file import RecordsFile
+from connector.sources.sql import SqlSource
+from connector.storage.database import Database
+
+Wire = Callable[..., Connector]
+Open = Callable[..., SqlSource]
+
+_FILE: dict[str, Any] = {
+    "records": "events",
+    "database": "site",
+    "query": "SELECT e.id, e.name, e.changed FROM event e",
+    "key": ["name"],
+    "changed": "changed",
+    "unique": "id",
+    "columns": {"id": "integer", "name": "text", "changed": "time"},
+}
+_APPENDED = {key: value for key, value in _FILE.items() if key != "changed"} | {
+    "query": "SELECT e.id, e.name FROM event e",
+    "columns": {"id": "integer", "name": "text"},
+}
+
+
+@pytest.fixture
+def source_of() -> Iterator[Callable[..., SqlSource]]:
+    """Opens sources, and closes them at the end."""
+    opened: list[SourceDatabase] = []
+
+    def open_(url: str, description: dict[str, Any] | None = None) -> SqlSource:
+        file = RecordsFile.model_validate(description or _FILE, context={"databases": ["site"]})
+        opened.append(SourceDatabase("site", SourceSettings(url=url, timezone="Asia/Shanghai")))
+        return SqlSource(file, {"site": opened[-1]})
+
+    yield open_
+    for database in opened:
+        database.close()
+
+
+def wired(enterprise: Wire, database: Database, source: SqlSource) -> tuple[Connector, Collection]:
+    collection = Collection(source=source, mappings=())
+    return replace(enterprise(6), database=database, collections=(collection,)), collection
+
+
+def wall_clock(back: float = 0.0) -> str:
+    """So many seconds ago, in Beijing."""
+    return f"{datetime.now(UTC) + timedelta(hours=8, seconds=-back):%Y-%m-%d %H:%M:%S.%f}"
+
+
+def collected(connector: Connector) -> set[str]:
+    with connector.database.read() as connection:
+        return {one.source_key.removeprefix("events/") for one in entries(connection, EntryFilter(event="collected"))}
+
+
+def windows(connector: Connector) -> list[dict[str, Any]]:
+    with connector.database.read() as connection:
+        return [dict(one.detail) for one in entries(connection, EntryFilter(event="window_read"))]
+
+
+@pytest.mark.parametrize("appended", [False, True], ids=["by time", "by id"])
+def test_row_is_collected_when_its_slow_transaction_stamps_early_and_commits_late(
+    enterprise: Wire, database: Database, postgresql_url: str, source_of: Open, *, appended: bool
+) -> None:
+    """The row's time, or its id from a sequence, lies before what was collected while its transaction was open."""
+    url = postgresql_url.replace("postgresql://", "postgresql+psycopg://")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE event (id serial PRIMARY KEY, name text, changed timestamp)"))
+    insert = text("INSERT INTO event (name, changed) VALUES (:name, :changed)")
+    stamped, may_commit = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        with engine.begin() as connection:
+            connection.execute(insert, {"name": "slow", "changed": wall_clock(60)})
+            stamped.set()
+            assert may_commit.wait(20)
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    assert stamped.wait(20)
+    with engine.begin() as connection:
+        connection.execute(insert, {"name": "quick", "changed": wall_clock(30)})
+    connector, collection = wired(enterprise, database, source_of(url, _APPENDED if appended else None))
+    assert collect(connector, collection).changed == 1
+    assert collected(connector) == {"quick"}
+    may_commit.set()
+    thread.join()
+    assert collect(connector, collection).changed == 1
+    assert collected(connector) == {"quick", "slow"}
+    assert collect(connector, collection).changed == 0
+    assert [one["window"] for one in windows(connector)] == ["new", "overlap"]
+    engine.dispose()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    path = tmp_path / "site.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE event (id INTEGER PRIMARY KEY, name TEXT, changed TEXT, note TEXT)")
+        rows = [(number, f"N{number}", wall_clock(86400 * 2 - number * 600)) for number in range(1, 21)]
+        connection.executemany("INSERT INTO event (id, name, changed) VALUES (?, ?, ?)", rows)
+    return path
+
+
+def change(path: Path, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement, values)
+
+
+_WITH_NOTE = _FILE | {
+    "query": "SELECT e.id, e.name, e.changed, e.note FROM event e",
+    "columns": _FILE["columns"] | {"note": "text"},
+    "page_size": 3,
+}
+
+
+def test_row_that_changed_under_an_old_time_is_found_by_the_sweep(
+    enterprise: Wire, database: Database, site: Path, source_of: Open
+) -> None:
+    connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}", _WITH_NOTE))
+    assert collect(connector, collection).changed == 20
+    change(site, "UPDATE event SET note = 'damaged' WHERE name = 'N7'")  # its time of change does not move
+    assert collect(connector, collection).changed == 0
+    assert sweep(connector, collection, Sweeping.WHEN_DUE).changed == 0  # it is not due yet
+    assert sweep(connector, collection, Sweeping.NOW).changed == 1
+    with connector.database.read() as connection:
+        stored = inbox.waiting(connection, "events", after=0, at_most=100)
+    assert [one.record.row["note"] for one in stored if one.record.key.key == "N7"] == ["damaged"]
+    assert sweep(connector, collection, Sweeping.NOW).changed == 0
+    *_, first, second = windows(connector)
+    assert (first["window"], first["rows"], first["counted"], first["stored"], first["gone"]) == ("sweep", 20, 20, 1, 0)
+    assert (second["digest"], second["stored"]) == (first["digest"], 0)
+
+
+def test_certificate_of_a_window_has_the_same_digest_when_the_same_rows_are_read_again(
+    enterprise: Wire, database: Database, site: Path, source_of: Open
+) -> None:
+    connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}", _WITH_NOTE))
+    collect(connector, collection)
+    sweep(connector, collection, Sweeping.NOW)
+    new, swept = windows(connector)
+    assert (new["rows"], new["from"], new["digest"]) == (20, "the beginning", swept["digest"])
+    assert new["to"] == swept["to"]
+    for _ in range(3):
+        collect(connector, collection)
+    assert len(windows(connector)) == 2  # silence when nothing came
+
+
+def test_row_that_is_gone_is_told_once_and_taken_up_again_when_it_is_back(
+    enterprise: Wire, database: Database, site: Path, source_of: Open
+) -> None:
+    connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}", _WITH_NOTE))
+    collect(connector, collection)
+    change(site, "DELETE FROM event WHERE name = 'N5'")
+    for _ in range(2):
+        sweep(connector, collection, Sweeping.NOW)
+
+    def told() -> list[str]:
+        with connector.database.read() as connection:
+            return [one.source_key for one in entries(connection, EntryFilter(event="disappeared"))]
+
+    assert told() == ["events/N5"]
+    change(site, "INSERT INTO event (id, name, changed) VALUES (5, 'N5', ?)", wall_clock(86400 * 2 - 3000))
+    sweep(connector, collection, Sweeping.NOW)
+    change(site, "DELETE FROM event WHERE name = 'N5'")
+    sweep(connector, collection, Sweeping.NOW)
+    assert told() == ["events/N5"] * 2
+
+
+def test_sweep_refuses_when_most_rows_are_gone_at_once(
+    enterprise: Wire, database: Database, site: Path, source_of: Open
+) -> None:
+    with closing(sqlite3.connect(site)) as connection, connection:
+        rows = [(number, f"N{number}", wall_clock(86400 * 2 - number)) for number in range(21, 300)]
+        connection.executemany("INSERT INTO event (id, name, changed) VALUES (?, ?, ?)", rows)
+    connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}"))
+    assert collect(connector, collection).changed == 299
+    change(site, "DELETE FROM event WHERE id < 200")
+    with pytest.raises(SourceChanged, match="199 of 299 records"):
+        sweep(connector, collection, Sweeping.NOW)
+    change(site, "DELETE FROM event WHERE id < 2")
+
+
+def test_declared_document_waits_for_an_operator_when_its_row_is_gone(
+    enterprise: Wire, database: Database, tmp_path: Path
+) -> None:
+    connector = replace(enterprise(6), database=database)
+    (collection,) = connector.collections
+    collect_and_prepare(connector)
+    warehouse = tmp_path / "enterprise" / "warehouse.db"
+    change(warehouse, "CREATE TABLE kept AS SELECT * FROM wms_receipt_order WHERE order_no = 'RK10000005'")
+    change(warehouse, "DELETE FROM wms_receipt_order WHERE order_no = 'RK10000005'")
+    key = SourceKey(collection="returns", key="RK10000005")
+
+    def waits() -> set[tuple[str, str]]:
+        with connector.database.read() as connection:
+            found = quarantine.waiting_entries(connection)
+        return {(one.type, one.reason) for one in found if one.key == key}
+
+    before = waits()
+    cycle = collect_and_prepare(connector, Sweeping.NOW)
+    assert cycle.collected.unreadable == 2
+    assert waits() - before == {("CEB213", "row_disappeared"), ("CEB215", "row_disappeared")}
+    assert collect_and_prepare(connector, Sweeping.NOW).collected.unreadable == 0
+    change(warehouse, "INSERT INTO wms_receipt_order SELECT * FROM kept")
+    collect_and_prepare(connector, Sweeping.NOW)
+    assert waits() == before
+    assert collection.source.current(key) is not None
