@@ -75,10 +75,12 @@ class SourceDatabase:
         except SQLAlchemyError as error:
             raise self._unreachable(error) from None
 
-    def refresh(self) -> None:
-        """Take in what has come since. Raises `SourceUnreachable`."""
-        if self._folder is not None:
-            self._folder.take()
+    def refresh(self) -> bool:
+        """Take in what has come since; whether there is anything to ask. Raises `SourceUnreachable`."""
+        if self._folder is None:
+            return True
+        self._folder.take()
+        return not self._folder.is_empty
 
     def problems(self, connection: Connection) -> list[Problem]:
         """Rows of files that could not be read, the newest of them; none for a database."""

@@ -106,6 +106,12 @@ class DropFolder:
                 remedy=f"check that the folder is there and can be read, and that {self._database} can be written",
             ) from None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no file was ever taken, so that nobody knows yet which columns there are."""
+        with closing(self._open()) as connection:
+            return connection.execute("SELECT 1 FROM _file LIMIT 1").fetchone() is None
+
     def _candidates(self) -> Iterator[tuple[Path, _Stamp]]:
         for path in sorted(self._folder.iterdir()):
             name = path.name

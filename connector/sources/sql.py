@@ -81,7 +81,8 @@ class SqlSource:
     def page(self, after: Cursor | None, until: Cursor | None = None) -> Page:
         """The next page of changed records, at most the page size of the records file."""
         size, now = self._file.page_size, self._clock()
-        self._database.refresh()
+        if not self._database.refresh():
+            return Page(records=(), cursor=after, remember=None, more=False)
         with self._database.reading() as connection:
             found = self._order.following(connection, after, until, size + 1)
             self._refuse_repeats(found)
