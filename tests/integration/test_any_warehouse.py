@@ -78,8 +78,8 @@ def adventureworks(tmp_path: Path, reference: Path) -> Path:
     ):
         connection.execute(
             "CREATE TABLE PurchaseOrderDetail (PurchaseOrderID INT, PurchaseOrderDetailID INT PRIMARY KEY,"
-            " DueDate TEXT, OrderQty INT, ProductID INT, UnitPrice TEXT, LineTotal TEXT, ReceivedQty TEXT, RejectedQty TEXT,"
-            " StockedQty TEXT, ModifiedDate TEXT)"
+            " DueDate TEXT, OrderQty INT, ProductID INT, UnitPrice TEXT, LineTotal TEXT, ReceivedQty TEXT,"
+            " RejectedQty TEXT, StockedQty TEXT, ModifiedDate TEXT)"
         )
         rows = csv.reader(file, delimiter="\t")
         connection.executemany(f"INSERT INTO PurchaseOrderDetail VALUES ({', '.join('?' * 11)})", rows)
