@@ -210,9 +210,14 @@ def _map_again(collections: Sequence[Collection], parts: Sequence[_Part]) -> tup
 
 def _mapping_of(collections: Sequence[Collection], part: _Part) -> tuple[Collection | None, DocumentMapping | None]:
     collection = next((one for one in collections if one.name == part.row.record.key.collection), None)
-    for mapping in collection.mappings if collection else ():
-        if (mapping.message_type.name, mapping.document) == (part.document.type, part.origin.part.partition("/")[0]):
-            return collection, mapping
+    made = [
+        mapping
+        for mapping in (collection.mappings if collection else ())
+        if (mapping.message_type.name, mapping.document) == (part.document.type, part.origin.part.partition("/")[0])
+    ]
+    then = [mapping for mapping in made if f"{mapping.name} {mapping.version}" == part.origin.mapping]
+    for mapping in then or made:
+        return collection, mapping
     return collection, None
 
 

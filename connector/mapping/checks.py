@@ -47,7 +47,7 @@ def check_rule(
     """
     table, name = place
     for path, reference in rule.references():
-        if problem := _reference_problem(reference, shape, of_line=of_line):
+        if problem := reference_problem(reference, shape, of_line=of_line):
             yield (table, name, *path), problem
     for path, one in rule.chain():
         if one.value is not None and one.value not in constants.values:
@@ -81,7 +81,8 @@ def unknown(what: str, name: str, known: Collection[str]) -> str:
     return f"there is no {what} {name!r}; choose one of {', '.join(sorted(known)) or '(there are none)'}"
 
 
-def _reference_problem(reference: str, shape: RecordShape, *, of_line: bool) -> str:
+def reference_problem(reference: str, shape: RecordShape, *, of_line: bool) -> str:
+    """Why a column cannot be read there; empty where it can."""
     scope, _, name = reference.partition(".")
     lookup = shape.lookups.get(scope)
     if scope == "record":

@@ -13,14 +13,15 @@ from zoneinfo import ZoneInfo
 
 from connector.mapping.converters import (
     as_text,
+    cleaner,
+    cut_element,
     is_absent,
     local_time,
     number_element,
     text_element,
     translated,
-    without_control,
 )
-from connector.mapping.files import ElementRule, Rounding, Rule
+from connector.mapping.files import DEFAULT_TEXT, ElementRule, Fallback, Rounding, Rule, TextPolicy
 from connector.mapping.outcomes import FaultCode, Refused
 from connector.mapping.quantities import divided, number, roundable, rounded
 from connector.messages.catalogue import Field, FieldKind
@@ -60,6 +61,8 @@ class Constants:
     values: Mapping[str, str]
     codes: Mapping[str, Mapping[str, str]]
     areas: Areas = NOWHERE
+    text: TextPolicy = DEFAULT_TEXT
+    """Of the file that is compiled."""
 
 
 def compile_element(rule: ElementRule, field: Field, constants: Constants) -> Element:
@@ -81,7 +84,10 @@ def compile_text(rule: Rule, field: Field, constants: Constants) -> Callable[[Ro
     A rule that reads no column is worked out here and now, and what it raises is raised now.
     """
     origin = _with_default(rule, constants)
-    finish = text_element if field.kind is FieldKind.TEXT else number_element
+    finish: Callable[[Field, Value], str | None] = number_element
+    if field.kind is FieldKind.TEXT:
+        is_cut = constants.text.with_line(rule.text).overlong == "cut"
+        finish = cut_element if is_cut else text_element
     if not any(rule.references()):
         fixed = finish(field, origin({}))
         return lambda _rows: fixed
@@ -130,13 +136,19 @@ def _converted(rule: Rule, constants: Constants) -> _Origin:
 
 
 def _steps(rule: Rule, constants: Constants) -> tuple[_Step, ...]:
-    """The conversions of a rule in their order: clean, codes, then decimal or time."""
+    """The conversions of a rule in their order: text, codes, then decimal or time."""
     steps: list[_Step] = []
-    if rule.clean is not None:
-        steps.append(without_control)
+    if rule.field is not None or rule.join is not None:
+        steps.append(cleaner(constants.text.with_line(rule.text)))
     if (name := rule.codes) is not None:
         codes = constants.codes[name]
-        steps.append(lambda value: translated(value, name, codes))
+        if isinstance(rule.unmapped, Fallback):
+            fallback = rule.unmapped.const
+            steps.append(lambda value: codes.get(as_text(value), fallback))
+        elif rule.unmapped == "keep":
+            steps.append(lambda value: codes.get(as_text(value), as_text(value)))
+        else:
+            steps.append(lambda value: translated(value, name, codes))
     if (decimal := rule.decimal) is not None:
         places, rounding = decimal.places, decimal.rounding
         steps.append(lambda value: rounded(value, places, rounding))

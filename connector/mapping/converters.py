@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from connector.mapping.files import TextPolicy
 from connector.mapping.outcomes import FaultCode, Refused
 from connector.mapping.quantities import number, plain
 from connector.messages.catalogue import Field, FieldKind
@@ -18,6 +19,12 @@ from connector.messages.records import Value
 
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 """Control characters (C0, C1) and what XML 1.0 cannot carry (section 2.2, Char)."""
+
+
+_BLANKS = " \u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+"""Unicode category Zs: blanks that are no control characters."""
+_WIDE_DIGIT = re.compile("[０-９]")
+_NARROW = str.maketrans("０１２３４５６７８９", "0123456789")
 
 
 def is_absent(value: Value) -> bool:
@@ -41,9 +48,42 @@ def as_text(value: Value) -> str:
     return plain(number(value))
 
 
-def without_control(value: Value) -> str:
-    """The text without control characters and without what XML cannot carry."""
-    return _FORBIDDEN.sub("", as_text(value))
+def cleaner(policy: TextPolicy) -> Callable[[Value], Value]:
+    """What becomes of the text of a column before anything else; what is no text passes. It raises `Refused`."""
+
+    def clean(value: Value) -> Value:
+        if not isinstance(value, str):
+            return value
+        if policy.control == "strip":
+            value = _FORBIDDEN.sub("", value)
+        if value and policy.blanks != "keep" and (value[0] in _BLANKS or value[-1] in _BLANKS):
+            value = _without_blanks(value, policy)
+        return value if value.isascii() else _beyond_ascii(value, policy)
+
+    return clean
+
+
+def _without_blanks(text: str, policy: TextPolicy) -> str:
+    if policy.blanks == "refuse" and not text.isspace():
+        raise Refused(
+            FaultCode.BLANK_AT_END, text, "begins or ends with a blank", 'remove it, or say text = { blanks = "trim" }'
+        )
+    return text.strip(_BLANKS)
+
+
+def _beyond_ascii(text: str, policy: TextPolicy) -> str:
+    if policy.wide_digits != "keep" and _WIDE_DIGIT.search(text):
+        if policy.wide_digits == "refuse":
+            raise Refused(
+                FaultCode.WIDE_DIGIT,
+                text,
+                "has full-width digits",
+                'type it anew, or say text = { wide_digits = "narrow" }',
+            )
+        text = text.translate(_NARROW)
+    if policy.beyond_bmp == "refuse" and any(character > "\uffff" for character in text):
+        raise Refused(FaultCode.BEYOND_BMP, text, "has a character of four bytes", "write it with another character")
+    return text
 
 
 def translated(value: Value, name: str, codes: Mapping[str, str]) -> str:
@@ -84,6 +124,12 @@ def text_element(field: Field, value: Value) -> str | None:
     if len(text) < (field.min_length or 0):
         raise Refused(FaultCode.TOO_SHORT, text, f"has {len(text)} characters, {field.min_length} are needed")
     return text
+
+
+def cut_element(field: Field, value: Value) -> str | None:
+    """As `text_element`, and a text that is too long loses what is too much of it."""
+    text = value if isinstance(value, str) else as_text(value)
+    return text_element(field, text[: field.max_length])
 
 
 def number_element(field: Field, value: Value) -> str | None:

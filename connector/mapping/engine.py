@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime, time
 from typing import TypeAlias
 
 from connector.mapping.compiler import Element, value_of
-from connector.mapping.converters import is_absent
+from connector.mapping.converters import as_text, is_absent
 from connector.mapping.facts import Fact
+from connector.mapping.files import When
 from connector.mapping.outcomes import Fault, FaultCode, Mapped, Original, Refused, Unmappable, shown
-from connector.messages.catalogue import Field, MessageType
+from connector.messages.catalogue import BEIJING, Field, MessageType
 from connector.messages.documents import Content
 from connector.messages.records import Lookups, LookupShape, Row, SourceRecord, Value
 from connector.messages.sites import Areas
@@ -45,6 +47,14 @@ class DocumentMapping:
     """The column that tells its documents apart where it makes one of each line; empty where it makes one."""
     areas: Areas
     version: int
+    valid_from: datetime | None
+    """From when on it is in effect; None: from ever."""
+    valid_until: datetime | None
+    """When its next version begins; None where there is none."""
+    dated: str
+    """The column that tells the time of a record; empty for its time of change."""
+    when: When | None
+    """Of which records it makes a document; None: of all."""
     digest: str
     """SHA-256 of `basis`, lower-case hex."""
     basis: str
@@ -61,6 +71,8 @@ class DocumentMapping:
     """The lookups it reads once for a record."""
     line_lookups: tuple[NamedLookup, ...]
     """The lookups it reads for each line."""
+    is_first: bool = True
+    """Whether no version of it is older: it answers for records that are."""
 
     @property
     def lookups(self) -> tuple[str, ...]:
@@ -73,25 +85,58 @@ class DocumentMapping:
         return frozenset(one.name for one in (*self.original, *self.original_lines))
 
     def apply(self, record: SourceRecord, lookups: Lookups) -> tuple[Mapped | Unmappable, ...]:
-        """Map one record of the collection: one outcome, or one for each line.
+        """Map one record of the collection: one outcome, or one for each line; none where it is not meant.
 
         lookups: as its source answered for `DocumentMapping.lookups`.
         """
         faults = _Faults()
         scope = _Scope(rows={"record": record.row})
         scope.find(self.head_lookups, lookups, faults)
+        if (self.valid_from or self.valid_until) and not self._is_in_effect(record, scope, faults):
+            return (self._outcome(Content(head={}), Original(), faults, self.document),) if faults.listed() else ()
+        if self.when is not None and not self.each and not self._is_meant(scope):
+            return ()
         if not self.each:
             return (self._document(scope, record.lines, lookups, faults, self.document),)
         if not record.lines:
             faults.add(_NO_LINES)
             return (self._outcome(Content(head={}), Original(), faults, self.document),)
-        return tuple(
-            self._of_line(scope.for_line(row, number), lookups) for number, row in enumerate(record.lines, start=1)
-        )
+        scopes = (scope.for_line(row, number) for number, row in enumerate(record.lines, start=1))
+        made = (self._of_line(one, lookups) for one in scopes)
+        return tuple(outcome for outcome in made if outcome is not None)
 
-    def _of_line(self, scope: _Scope, lookups: Lookups) -> Mapped | Unmappable:
+    def moment(self, record: SourceRecord) -> datetime:
+        """The time of a record: what decides about its version, and when its goods came back."""
+        found = value_of({"record": record.row}, self.dated) if self.dated.startswith("record.") else None
+        return _moment(found) or record.changed_at
+
+    def _is_in_effect(self, record: SourceRecord, scope: _Scope, faults: _Faults) -> bool:
+        moment = _moment(value_of(scope.rows, self.dated)) if self.dated else record.changed_at
+        if moment is None:
+            if self.is_first:
+                faults.add(scope.empty(self.dated), "version")
+            return False
+        if self.valid_from is not None and moment < self.valid_from:
+            if self.is_first:
+                what = f"no version of the mapping is in effect on {moment.astimezone(BEIJING)}"
+                remedy = f"add one, or have {self.name} begin earlier than {self.valid_from}"
+                faults.add(_Cause(FaultCode.NOT_IN_EFFECT, self.name, what, remedy))
+            return False
+        return self.valid_until is None or moment < self.valid_until
+
+    def _is_meant(self, scope: _Scope) -> bool:
+        when = self.when
+        if when is None:
+            return True
+        value = value_of(scope.rows, when.field)
+        text = "" if is_absent(value) or isinstance(value, float | date) else as_text(value)
+        return text in when.is_ if when.is_ is not None else text not in (when.is_not or ())
+
+    def _of_line(self, scope: _Scope, lookups: Lookups) -> Mapped | Unmappable | None:
         faults = _Faults()
         scope.find(self.line_lookups, lookups, faults)
+        if not self._is_meant(scope):
+            return None
         part = f"{self.document}/{value_of(scope.rows, self.each)}"
         return self._document(scope, (), lookups, faults, part)
 
@@ -243,7 +288,7 @@ class _Scope:
         for reference in shape.match:
             value = value_of(self.rows, reference)
             if is_absent(value):
-                return self._empty(reference)
+                return self.empty(reference)
             key.append(str(value))
         rows = lookups.get(name, {}).get(tuple(key), ())
         if len(rows) == 1:
@@ -256,7 +301,8 @@ class _Scope:
         what, remedy = f"{name} has no row for {wanted}", f"add it, or correct {' or '.join(shape.match)}"
         return _Cause(FaultCode.LOOKUP_MISSING, name, what, remedy, line)
 
-    def _empty(self, reference: str) -> _Cause:
+    def empty(self, reference: str) -> _Cause:
+        """That a column which is needed is empty."""
         line = 0 if reference.partition(".")[0] in self.shared else self.line
         return _Cause(FaultCode.REQUIRED_MISSING, reference, f"{reference} is empty", _FILL_IN, line)
 
@@ -266,9 +312,15 @@ class _Scope:
             if cause := self.missing.get(reference.partition(".")[0]):
                 return cause
             if is_absent(value_of(self.rows, reference)):
-                return self._empty(reference)
+                return self.empty(reference)
         what = f"{element.label} gives no text"
         return _Cause(FaultCode.REQUIRED_MISSING, element.label, what, "correct it or its mapping", self.line)
+
+
+def _moment(value: Value) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    return datetime.combine(value, time.min, BEIJING) if isinstance(value, date) else None
 
 
 def _texts(elements: Sequence[Element], scope: _Scope, faults: _Faults) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The form of a mapping file: TOML, one line per target element, a closed set of converters.
 
 Each line has exactly one origin (``const``, ``value``, ``field``, ``join``, ``ratio``), then optional conversions
-(``clean``, ``codes``, then ``decimal`` or ``time``), then an optional ``default``. There is no expression language::
+(``text``, ``codes``, then ``decimal`` or ``time``), then an optional ``default``. There is no expression language::
 
     message = "CEB213"
     version = 1
@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from connector.config import ZoneName
 
@@ -46,13 +46,6 @@ class Rounding(StrEnum):
     """To the nearest, a half to the even neighbour."""
 
 
-class Clean(StrEnum):
-    """What is taken out of a text before it is checked. Without one, a control character is a fault."""
-
-    STRIP_CONTROL = "strip_control"
-    """Remove control characters and what XML cannot carry."""
-
-
 def _known_directives(pattern: str) -> str:
     if not re.fullmatch(r"(?:%[YmdHMS%]|[^%])+", pattern):
         raise ValueError(f"{pattern!r} must be made of %Y %m %d %H %M %S and plain characters")
@@ -71,6 +64,35 @@ Places = Annotated[int, Field(strict=True, ge=0, le=20)]
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TextPolicy(_Table):
+    """``[text]`` of a file, and ``text = { … }`` of a line: what becomes of texts that customs may not take.
+
+    What a line does not say, its file says; what that does not say either, is as the defaults here.
+    """
+
+    control: Literal["refuse", "strip"] = "refuse"
+    """Control characters, and what XML cannot carry."""
+    blanks: Literal["refuse", "trim", "keep"] = "refuse"
+    """Blanks of any width before or behind the text."""
+    wide_digits: Literal["keep", "narrow", "refuse"] = "keep"
+    """Full-width digits, ０ to ９."""
+    beyond_bmp: Literal["keep", "refuse"] = "keep"
+    """Characters of four bytes, such as 𠮷, which older systems cannot store."""
+    overlong: Literal["refuse", "cut"] = "refuse"
+    """More characters than the element takes; characters are counted, not bytes."""
+
+    def with_line(self, line: TextPolicy | None) -> TextPolicy:
+        """The policy of a line in a file with this one."""
+        return (
+            self
+            if line is None
+            else self.model_copy(update={name: getattr(line, name) for name in line.model_fields_set})
+        )
+
+
+DEFAULT_TEXT = TextPolicy()
 
 
 class Join(_Table):
@@ -96,6 +118,12 @@ class Time(_Table):
     format: Annotated[str, AfterValidator(_known_directives)]
 
 
+class Fallback(_Table):
+    """``unmapped = { const = … }``: what stands for every value that a code list does not hold."""
+
+    const: str
+
+
 class Rule(_Table):
     """Where a value comes from and what is done to it."""
 
@@ -110,9 +138,12 @@ class Rule(_Table):
     """First x second / third, computed exactly, then rounded to ``places`` as ``rounding`` says."""
     places: Places | None = None
     rounding: Rounding | None = None
-    clean: Clean | None = None
+    text: TextPolicy | None = None
+    """What becomes of a text that customs may not take, where it is not as the file says."""
     codes: str | None = None
-    """Name of a code list: the value must be in it and becomes what the list says."""
+    """Name of a code list: the value becomes what the list says."""
+    unmapped: Literal["refuse", "keep"] | Fallback = "refuse"
+    """What becomes of a value that the code list does not hold."""
     decimal: Decimals | None = None
     time: Time | None = None
     default: Rule | None = None
@@ -125,9 +156,11 @@ class Rule(_Table):
             raise ValueError(f"needs exactly one of {', '.join(ORIGINS)}; it has {' and '.join(given) or 'none'}")
         if (self.ratio is None) != (self.places is None) or (self.ratio is None) != (self.rounding is None):
             raise ValueError("ratio, places and rounding belong together; other numbers take decimal = { places = … }")
-        conversions = [name for name in ("clean", "codes", "decimal", "time") if getattr(self, name) is not None]
+        conversions = [name for name in ("text", "codes", "decimal", "time") if getattr(self, name) is not None]
         if conversions and self.ratio is not None:
             raise ValueError(f"a ratio is rounded already and takes no {conversions[0]}")
+        if self.unmapped != "refuse" and self.codes is None:
+            raise ValueError("unmapped tells about a code list, and there is none: add codes, or remove it")
         if len(conversions) > 1 and self.time is not None:
             raise ValueError(f"time takes a column as it is: remove {conversions[0]}")
         return self
@@ -168,8 +201,8 @@ class Rule(_Table):
         """The whole rule in words: origin, conversions in their order, default."""
         origin = self.label if self.const is None else f"“{self.const}”"
         done = [
-            "without control characters" if self.clean is not None else "",
-            f"by code list {self.codes}" if self.codes is not None else "",
+            *((f"{name} {how}" for name, how in self.text.model_dump(exclude_unset=True).items()) if self.text else ()),
+            f"by code list {self.codes}{_otherwise(self.unmapped)}" if self.codes is not None else "",
             _rounding(self.decimal.places, self.decimal.rounding) if self.decimal is not None else "",
             "with the other sign" if self.decimal is not None and self.decimal.negate else "",
             _rounding(self.places, self.rounding) if self.places is not None and self.rounding is not None else "",
@@ -177,6 +210,12 @@ class Rule(_Table):
         ]
         otherwise = f"; if there is none: {self.default.described}" if self.default is not None else ""
         return ", ".join(filter(None, (origin, *done))) + otherwise
+
+
+def _otherwise(unmapped: str | Fallback) -> str:
+    if isinstance(unmapped, Fallback):
+        return f" (what is not in it: “{unmapped.const}”)"
+    return " (what is not in it stays)" if unmapped == "keep" else ""
 
 
 def _rounding(places: int, rounding: Rounding) -> str:
@@ -188,6 +227,24 @@ class ElementRule(Rule):
 
     required: Literal[True] | None = None
     """The element must have a value although the schema lets it be absent."""
+
+
+class When(_Table):
+    """``when``: which records a document is made of."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    field: Reference
+    is_: tuple[str, ...] | None = Field(default=None, alias="is")
+    """One of these, as text."""
+    is_not: tuple[str, ...] | None = None
+    """None of these; an empty column is none of them."""
+
+    @model_validator(mode="after")
+    def _says_one(self) -> Self:
+        if (self.is_ is None) == (self.is_not is None):
+            raise ValueError('needs one of is = ["…"] and is_not = ["…"]')
+        return self
 
 
 class MappingFile(_Table):
@@ -204,6 +261,13 @@ class MappingFile(_Table):
     """It makes a document of each line, told apart by this column; without it, one of the record."""
     head: dict[str, object]
     lines: dict[str, object] = Field(default_factory=dict)
+    when: When | None = None
+    """Of which records, or lines, it makes a document; without it, of all."""
+    valid_from: AwareDatetime | None = None
+    """From when on it is in effect, with its offset; of several versions the last that has begun. None: from ever."""
+    dated: Reference | None = None
+    """The time by which a record is given to a version; without it, its time of change."""
+    text: TextPolicy = DEFAULT_TEXT
     original: dict[str, object] = Field(default_factory=dict)
     """What the rules have to know of the original export list, though it is not declared."""
     original_lines: dict[str, object] = Field(default_factory=dict)

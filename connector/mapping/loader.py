@@ -8,11 +8,13 @@ A TOML file with a ``message`` key is a mapping; one with ``codes`` tables and n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from connector.errors import MappingError
-from connector.mapping.checks import check_constants, check_rule, check_table, unknown
+from connector.mapping.checks import check_constants, check_rule, check_table, reference_problem, unknown
 from connector.mapping.compiler import Constants, Element, compile_element
 from connector.mapping.engine import DocumentMapping
 from connector.mapping.facts import FACTS, Fact, compile_fact
@@ -39,7 +41,7 @@ def load_mappings(
     files = [TomlFile.read(path) for path in sorted(folder.glob("*.toml"))]
     constants = Constants(values=values, codes=_merge_codes(files, codes), areas=areas)
     drafts = [_Draft(file, shapes, constants) for file in files if "message" in file.document]
-    _check_once_each(drafts)
+    _check_versions(drafts)
     for file in files:
         if file.document and not file.document.keys() & {"message", "records", "codes"}:
             file.faults.append(f"{file.path}: has no message, records or codes: add the one that says what it is")
@@ -50,7 +52,10 @@ def load_mappings(
         raise MappingError(
             "\n".join(faults), effect="nothing was started", remedy="correct the lines named above and try again"
         )
-    return tuple(draft.mapping() for draft in drafts)
+    return _versions([draft.mapping() for draft in drafts])
+
+
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 class _Draft:
@@ -60,7 +65,9 @@ class _Draft:
         self._file = file
         self._shapes = shapes
         self._constants = constants
-        file.validate(MappingFile, file.document)
+        self._written = file.validate(MappingFile, file.document)
+        if self._written is not None:
+            self._constants = constants = replace(constants, text=self._written.text)
         self.source = tuple(str(file.document.get(name, "")) for name in ("message", "records", "document"))
         """Message type, collection, and which of several documents: one mapping for each."""
         self._each = str(file.document.get("each", ""))
@@ -74,9 +81,25 @@ class _Draft:
             self.refuse("each", f"{self._each}: {self.source[1]} has no such column of a line")
         if self._each and self._kind and self._kind.line:
             self.refuse("each", f"{self.source[0]} has lines of its own; remove it")
+        for key, reference in self._of_the_whole():
+            of_line = bool(self._each) and key[0] == "when"
+            if self._shape and (problem := reference_problem(reference, self._shape, of_line=of_line)):
+                self._file.add([(key, problem)])
         self._head = self._rules("head", self._kind.head_fields if self._kind else None)
         self._lines = self._rules("lines", self._kind.line_fields if self._kind else None)
         self._facts = {table: self._fact_rules(table) for table in FACTS}
+
+    @property
+    def written(self) -> MappingFile | None:
+        """The file as it is written; None where it has faults of its own."""
+        return self._written
+
+    def _of_the_whole(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """The columns that decide whether, and by which version, a document is made; each with its keys."""
+        if self._written is not None and self._written.when is not None:
+            yield ("when", "field"), self._written.when.field
+        if self._written is not None and self._written.dated is not None:
+            yield ("dated",), self._written.dated
 
     def refuse(self, key: str, message: str) -> None:
         self._file.add([((key,), message)])
@@ -122,22 +145,26 @@ class _Draft:
 
     def mapping(self) -> DocumentMapping:
         """The mapping; only for a file without faults."""
-        kind, shape, document = self._kind, self._shape, self._file.document
+        kind, shape = self._kind, self._shape
         assert kind is not None
         assert shape is not None
-        rules = [
-            *self._head.values(),
-            *self._lines.values(),
-            *(r for table in self._facts.values() for r in table.values()),
-        ]
+        tables = (self._head, self._lines, *self._facts.values())
+        rules = [rule for table in tables for rule in table.values()]
+        written = self._written
+        assert written is not None
         named = {reference.partition(".")[0] for rule in rules for _, reference in rule.references()}
+        named |= {reference.partition(".")[0] for _, reference in self._of_the_whole()}
         lookups = [(name, shape.lookups[name]) for name in sorted(named & shape.lookups.keys())]
         basis = self._basis(rules)
         return DocumentMapping(
             name=self._file.path.stem,
             message_type=kind,
             collection=shape.collection,
-            version=document["version"],
+            version=written.version,
+            valid_from=written.valid_from,
+            valid_until=None,
+            dated=written.dated or "",
+            when=written.when,
             document=self.source[2],
             each=self._each,
             areas=self._constants.areas,
@@ -183,10 +210,38 @@ def _merge_codes(files: Iterable[TomlFile], given: Mapping[str, Mapping[str, str
     return merged
 
 
-def _check_once_each(drafts: Iterable[_Draft]) -> None:
-    seen: set[tuple[str, ...]] = set()
+def _check_versions(drafts: Iterable[_Draft]) -> None:
+    """Files for the same documents are versions of one mapping: each has its number and its beginning."""
+    seen: dict[tuple[str, ...], list[MappingFile]] = {}
     for draft in drafts:
-        if draft.source in seen:
-            again = "{} of {} has a mapping in another file already; keep one, or tell them apart by document"
-            draft.refuse("message", again.format(*draft.source))
-        seen.add(draft.source)
+        written = draft.written
+        if written is None:
+            continue
+        for other in seen.setdefault(draft.source, []):
+            if other.valid_from == written.valid_from:
+                again = "{} of {} has a mapping in another file already; keep one, give this one a valid_from of "
+                draft.refuse("message", again.format(*draft.source) + "its own, or tell them apart by document")
+            elif other.version == written.version:
+                draft.refuse("version", "is that of another file for the same documents; give this one its own")
+            if other.dated != written.dated:
+                draft.refuse("dated", "differs from that of another version; by one time only a record belongs to one")
+        seen[draft.source].append(written)
+
+
+def _versions(mappings: Sequence[DocumentMapping]) -> tuple[DocumentMapping, ...]:
+    """The same mappings, each in effect until the next version of it begins."""
+    begins: dict[tuple[str, str, str], list[datetime]] = {}
+    for one in mappings:
+        begins.setdefault(_of(one), []).append(one.valid_from or _EVER)
+    return tuple(
+        replace(
+            one,
+            valid_until=min((begin for begin in begins[_of(one)] if begin > (one.valid_from or _EVER)), default=None),
+            is_first=(one.valid_from or _EVER) == min(begins[_of(one)]),
+        )
+        for one in mappings
+    )
+
+
+def _of(one: DocumentMapping) -> tuple[str, str, str]:
+    return one.message_type.name, one.collection, one.document

@@ -34,11 +34,3 @@ def link(content: Content, chain: Chain, source: SourceKey, *, part: str, correc
     if corrects:
         head = {chain.reason_field: _CORRECTION} | head | {chain.corrects_field: corrects}
     return replace(content, head=head)
-
-
-def unlinked(content: Content, chain: Chain) -> Content:
-    """What a mapping said before it was linked: without key, correction and the reason that linking gave."""
-    own = {chain.id_field, chain.corrects_field}
-    if content.head.get(chain.corrects_field) and content.head.get(chain.reason_field) == _CORRECTION:
-        own.add(chain.reason_field)
-    return replace(content, head={name: text for name, text in content.head.items() if name not in own})

@@ -114,7 +114,8 @@ def _one(
             xml = etree.tostring(root, pretty_print=True, encoding="unicode")
         except UnreadableMessage as error:
             faults = [error.cause]
-        candidate = Candidate(document=document, mapped=outcome, facts=mapping.facts, returned_at=record.changed_at)
+        returned_at = mapping.moment(record)
+        candidate = Candidate(document=document, mapped=outcome, facts=mapping.facts, returned_at=returned_at)
         for finding in Bench(rules).judge(connection, [candidate])[0].findings:
             where = faults if finding.severity is Severity.BLOCK else remarks
             where.append(f"{finding.rule}: {finding.text}")

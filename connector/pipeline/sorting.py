@@ -187,7 +187,7 @@ def _candidate(
         app_time=now,
         content=mapped.content,
     )
-    return Candidate(document=document, mapped=mapped, facts=mapping.facts, returned_at=stored.record.changed_at)
+    return Candidate(document=document, mapped=mapped, facts=mapping.facts, returned_at=mapping.moment(stored.record))
 
 
 def _forbidden(one: _Going, judgement: Judgement) -> Held:

@@ -36,7 +36,7 @@ def test_retry_declares_what_a_corrected_mapping_makes_of_it(
     line = 'gname  = { field = "export_line.gname" }'
     text = mapping.read_text("utf-8")
     assert text.count(line) == 2  # what is declared, and what the rules hold it against
-    mapping.write_text(text.replace(line, line.replace(" }", ', clean = "strip_control" }')), "utf-8")
+    mapping.write_text(text.replace(line, line.replace(" }", ', text = { control = "strip" } }')), "utf-8")
     keys = [one["key"] for one in held]
     retry = ("quarantine", "retry", "--key", keys[0], "--reason", "control characters are stripped now")
     with office(sample):

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from connector.mapping.compiler import Constants, compile_element, compile_text
-from connector.mapping.files import ElementRule
+from connector.mapping.files import ElementRule, TextPolicy
 from connector.mapping.outcomes import FaultCode, Refused
 from connector.messages.catalogue import Field, FieldKind
 from connector.messages.records import Row, Value
+from connector.messages.sites import NOWHERE
 
 CONSTANTS = Constants(values={"agent": "4401000001"}, codes={"offices": {"7": "4401"}, "nothing": {"x": ""}})
 
@@ -56,16 +57,27 @@ def refusal(line: str, row: Row, field: Field = NOTE) -> Refused:
         ('{ const = "I" }', {}, "I"),
         ('{ value = "agent" }', {}, "4401000001"),
         ('{ field = "record.a" }', {"a": "骑行面罩"}, "骑行面罩"),
-        ('{ field = "record.a" }', {"a": " RK1 "}, " RK1 "),
+        ('{ field = "record.a", text = { blanks = "keep" } }', {"a": " RK1 "}, " RK1 "),
+        ('{ field = "record.a", text = { blanks = "trim" } }', {"a": "\u3000RK1\u00a0 "}, "RK1"),
+        ('{ field = "record.a", text = { blanks = "trim" }, codes = "offices" }', {"a": "7  "}, "4401"),
+        ('{ const = " I " }', {}, " I "),
+        ('{ field = "record.a" }', {"a": "Ｔ恤１２号"}, "Ｔ恤１２号"),
+        ('{ field = "record.a", text = { wide_digits = "narrow" } }', {"a": "Ｔ恤１２号"}, "Ｔ恤12号"),
+        ('{ field = "record.a", text = { wide_digits = "narrow" }, codes = "offices" }', {"a": "７"}, "4401"),
+        ('{ field = "record.a" }', {"a": "𠮷野家"}, "𠮷野家"),
+        ('{ field = "record.a", text = { overlong = "cut" } }', {"a": "𠮷" * 501}, "𠮷" * 500),
+        ('{ field = "record.a", codes = "offices", unmapped = "keep" }', {"a": "8"}, "8"),
+        ('{ field = "record.a", codes = "offices", unmapped = { const = "9999" } }', {"a": "8"}, "9999"),
+        ('{ field = "record.a", codes = "offices", unmapped = { const = "9999" } }', {"a": "7"}, "4401"),
         ('{ field = "record.a" }', {"a": True}, "1"),
         ('{ field = "record.a" }', {"a": Decimal("4.00")}, "4"),
         ('{ field = "record.a" }', {"a": Decimal("1E+3")}, "1000"),
         ('{ join = { fields = ["record.a", "record.b"] } }', {"a": "A", "b": 1}, "A1"),
         ('{ join = { fields = ["record.a", "record.b"], separator = "-" } }', {"a": "A", "b": "B"}, "A-B"),
-        ('{ field = "record.a", clean = "strip_control" }', {"a": "蓝牙\x0b耳机\t\x7f\ud800\uffff"}, "蓝牙耳机"),
+        ('{ field = "record.a", text = { control = "strip" } }', {"a": "蓝牙\x0b耳机\t\x7f\ud800\uffff"}, "蓝牙耳机"),
         ('{ field = "record.a", codes = "offices" }', {"a": 7}, "4401"),
         ('{ field = "record.a", codes = "offices" }', {"a": "7"}, "4401"),
-        ('{ field = "record.a", clean = "strip_control", codes = "offices" }', {"a": "7\n"}, "4401"),
+        ('{ field = "record.a", text = { control = "strip" }, codes = "offices" }', {"a": "7\n"}, "4401"),
         ('{ field = "record.a", decimal = { places = 2, rounding = "half_up" } }', {"a": 2.675}, "2.68"),
         ('{ field = "record.a", decimal = { places = 5 } }', {"a": "0.04750"}, "0.0475"),
         ('{ field = "record.a", default = { const = "none" } }', {"a": None}, "none"),
@@ -98,7 +110,7 @@ def test_element_is_left_out_when_its_column_holds_nothing(nothing: Value, field
             '{ ratio = ["record.a", "record.b", "record.c"], places = 5, rounding = "down" }',
             {"a": 1, "b": None, "c": 2},
         ),
-        ('{ field = "record.a", clean = "strip_control" }', {"a": "\x00"}),
+        ('{ field = "record.a", text = { control = "strip" } }', {"a": "\x00"}),
         ('{ field = "record.a", codes = "nothing" }', {"a": "x"}),
         ('{ field = "record.a", default = { field = "record.b" } }', {"a": None, "b": ""}),
         ('{ const = "" }', {}),
@@ -110,7 +122,7 @@ def test_element_is_left_out_when_its_rule_gives_nothing(line: str, row: Row) ->
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn"]), max_size=500).filter(lambda text: text.strip()))
 def test_text_reaches_its_element_unchanged(text: str) -> None:
-    assert converted('{ field = "record.a" }', {"a": text}) == text
+    assert converted('{ field = "record.a", text = { blanks = "keep" } }', {"a": text}) == text
 
 
 @given(st.integers())
@@ -243,8 +255,8 @@ def test_refusal_names_the_column_when_a_rule_reads_several(line: str, row: Row)
             "takes no codes",
         ),
         (
-            '{ field = "record.a", clean = "strip_control", time = { zone = "Asia/Shanghai", format = "%Y" } }',
-            "remove clean",
+            '{ field = "record.a", text = { control = "strip" }, time = { zone = "Asia/Shanghai", format = "%Y" } }',
+            "remove text",
         ),
         ('{ field = "record.a", upper = true }', "Extra inputs"),
         ('{ field = "record.a", default = { const = "x", required = true } }', "Extra inputs"),
@@ -266,3 +278,39 @@ def test_element_is_required_when_its_line_says_so_and_the_schema_does_not() -> 
     rule = ElementRule.model_validate({"field": "record.a", "required": True})
     assert compile_element(rule, NOTE, CONSTANTS).required
     assert not compile_element(ElementRule.model_validate({"field": "record.a"}), NOTE, CONSTANTS).required
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "code"),
+    [
+        ('{ field = "record.a" }', " RK1", FaultCode.BLANK_AT_END),
+        ('{ field = "record.a" }', "RK1\u3000", FaultCode.BLANK_AT_END),
+        ('{ join = { fields = ["record.a", "record.a"] } }', "RK1 ", FaultCode.BLANK_AT_END),
+        ('{ field = "record.a", text = { wide_digits = "refuse" } }', "１号", FaultCode.WIDE_DIGIT),
+        ('{ field = "record.a", text = { beyond_bmp = "refuse" } }', "𠮷", FaultCode.BEYOND_BMP),
+        ('{ field = "record.a" }', "𠮷" * 501, FaultCode.TOO_LONG),
+        ('{ field = "record.a" }', "a\x0bb", FaultCode.CONTROL_CHARACTER),
+        ('{ field = "record.a", codes = "offices" }', "8", FaultCode.CODE_UNKNOWN),
+    ],
+)
+def test_text_that_customs_may_not_take_is_refused_unless_a_policy_says_otherwise(
+    line: str, text: str, code: FaultCode
+) -> None:
+    assert refusal(line, {"a": text}).code is code
+
+
+def test_policy_of_the_file_holds_where_a_line_says_nothing() -> None:
+    of_file = TextPolicy(blanks="trim", wide_digits="narrow")
+    constants = Constants(values={}, codes={}, areas=NOWHERE, text=of_file)
+
+    def text(line: str, value: str) -> str | None:
+        rule = ElementRule.model_validate(tomllib.loads(f"rule = {line}")["rule"])
+        return compile_text(rule, NOTE, constants)({"record": {"a": value}})
+
+    assert text('{ field = "record.a" }', " １ ") == "1"
+    assert text('{ field = "record.a", text = { wide_digits = "keep" } }', " １ ") == "１"
+
+
+def test_unmapped_needs_a_code_list() -> None:
+    with pytest.raises(ValidationError, match="there is none: add codes"):
+        ElementRule.model_validate({"field": "record.a", "unmapped": "keep"})

@@ -80,13 +80,13 @@ def test_rule_is_told_with_its_conversions_in_their_order() -> None:
     rule = ElementRule.model_validate(
         {
             "field": "record.a",
-            "clean": "strip_control",
+            "text": {"control": "strip"},
             "codes": "unit",
             "decimal": {"places": 2, "rounding": "half_up"},
             "default": {"ratio": ["line.a", "line.b", "line.c"], "places": 5, "rounding": "exact"},
         }
     )
-    told = "record.a, without control characters, by code list unit, rounded half_up to 2 places"
+    told = "record.a, control strip, by code list unit, rounded half_up to 2 places"
     assert rule.described == f"{told}; if there is none: line.a × line.b ÷ line.c, at most 5 places"
     time = ElementRule.model_validate({"field": "record.t", "time": {"zone": "Asia/Shanghai", "format": "%Y"}})
     assert time.described == "record.t, as %Y in Asia/Shanghai"
