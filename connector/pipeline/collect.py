@@ -14,20 +14,21 @@ reads again.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from connector.audit import log
 from connector.audit.events import Entry, Event
 from connector.deeds import Deed
 from connector.mapping.outcomes import FaultCode
-from connector.messages.records import digest, rfc3339
+from connector.messages.records import SourceKey, SourceRecord, digest, rfc3339
 from connector.pipeline.entries import quarantined
 from connector.pipeline.leasing import held
 from connector.pipeline.wiring import ACTOR, Collection, Connector
 from connector.sources import inbox, quarantine
 from connector.sources.inbox import Stored
-from connector.sources.interface import Cursor, Page
+from connector.sources.interface import Cursor, Page, UnreadableRow
 from connector.sources.quarantine import Held
 from connector.storage import leases
 from connector.storage.database import lock
@@ -35,6 +36,7 @@ from connector.storage.leases import Lease
 
 _ENDED_ELSEWHERE = (FaultCode.LOOKUP_MISSING, FaultCode.LOOKUP_AMBIGUOUS, FaultCode.CODE_UNKNOWN, quarantine.RULE)
 """Reasons that a row looked up, a code list or another document can end although the record itself does not change."""
+_NEW, _SWEEP = "new", "sweep"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,8 +61,7 @@ class Collected:
 class Window:
     """A part of a collection that is read from one place to another, page by page."""
 
-    kind: str
-    """new, overlap or sweep."""
+    kind: Literal["new", "overlap", "sweep"]
     begin: Cursor | None
     end: Cursor | None
     """None: as far as there is anything."""
@@ -123,33 +124,96 @@ def read_window(connector: Connector, collection: Collection, lease: Lease, wind
 
     Only what is new moves the cursor.
     """
-    cursor, more = window.begin, True
+    cursor, more, begun = window.begin, True, connector.elapsed()
     while more and not connector.is_stopping():
         page = collection.source.page(cursor, window.end)
         window.add(page)
+        news = _news(connector, collection, window, page)
+        cursor, more = page.cursor, page.more
+        if not (window.kind == _NEW or news or (not more and window.stored)):
+            begun = _keep(connector, lease, begun)
+            continue  # read again, and known
         with connector.database.write(Deed.COLLECT) as transaction:
             lock(transaction, f"collect {collection.name}")
             lock(transaction, "prepare")  # the rows it marks as superseded are those that are being prepared
             now = connector.clock(transaction)
             leases.extend(transaction, lease, now=now)
-            stored = inbox.store(transaction, page.records, now=now)
+            stored = inbox.store(transaction, news.records, now=now)
             window.stored += len(stored)
-            if page.remember is not None and window.kind == "new":
+            if page.remember is not None and window.kind == _NEW:
                 inbox.move_cursor(transaction, collection.name, page.remember)
-            unreadable = quarantine.not_yet_held(transaction, _unreadable(collection, page))
+            unreadable = quarantine.not_yet_held(transaction, news.unreadable)
             quarantine.hold(transaction, unreadable, now=now)
-            back = quarantine.release_returned(transaction, [record.key for record in page.records], now=now)
+            back = quarantine.release_returned(transaction, news.back, now=now)
             entries = [_collected(one) for one in stored] + [quarantined(one) for one in unreadable]
             entries += [
                 Entry(event=Event.QUARANTINE_LEFT, source_key=str(key), document_type=kind) for key, kind in back
             ]
-            if not page.more and window.stored and window.kind != "sweep":
-                entries.append(window.certificate(collection.name, page.cursor))
+            if not more and window.stored and window.kind != _SWEEP:
+                entries.append(window.certificate(collection.name, cursor))
             log.append(transaction, entries, actor=ACTOR, time=now)
+        begun = connector.elapsed()
         total.changed += len(stored)
         total.unreadable += len(unreadable)
-        cursor, more = page.cursor, page.more
     return not more
+
+
+def _keep(connector: Connector, lease: Lease, since: float) -> float:
+    """Hold the lease on where pages that bring nothing take long; since when it is held."""
+    if connector.elapsed() - since < lease.length.total_seconds() / 3:
+        return since
+    with connector.database.write(Deed.LEASE) as transaction:
+        leases.extend(transaction, lease, now=connector.clock(transaction))
+    return connector.elapsed()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _News:
+    """What a page brings that is not known."""
+
+    records: Sequence[SourceRecord]
+    """In order, the newest of a key last."""
+    unreadable: Sequence[Held] = ()
+    back: Sequence[SourceKey] = ()
+    """Records that were gone."""
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.unreadable or self.back)
+
+
+def _news(connector: Connector, collection: Collection, window: Window, page: Page) -> _News:
+    """What of a page may have to be stored.
+
+    Of a page that is read again, content that is known as an older version is just that, where several rows have one
+    key; only a sweep asks the source whether the record went back to it. Of a key with unknown content the source says
+    what is the newest: a row that came late may be older than one that was read before it.
+    """
+    keys = [record.key for record in page.records]
+    with connector.database.read() as connection:
+        unreadable = quarantine.not_yet_held(connection, _unreadable(collection, page.unreadable))
+        back = quarantine.gone_among(connection, keys)
+        if window.kind == _NEW:
+            return _News(records=page.records, unreadable=unreadable, back=back)
+        known = inbox.versions(connection, keys)
+    fresh: list[SourceRecord] = []
+    doubtful: dict[SourceKey, None] = {}
+    for record in page.records:
+        versions, content = known.get(record.key, {}), digest(record.to_json())
+        newest = next(reversed(versions), None)
+        if newest is None or (content == newest and versions[content] == inbox.GONE):
+            fresh.append(record)
+        elif content not in versions:
+            fresh.append(record)
+            doubtful[record.key] = None
+        elif content != newest and window.kind == _SWEEP:
+            doubtful[record.key] = None
+    current = collection.source.all_current(list(doubtful)) if doubtful else {}
+    twice = [one for one in current.values() if isinstance(one, UnreadableRow)]
+    return _News(
+        records=fresh + [one for one in current.values() if isinstance(one, SourceRecord)],
+        unreadable=[*unreadable, *_unreadable(collection, twice)],
+        back=back,
+    )
 
 
 def _collected(stored: Stored) -> Entry:
@@ -166,7 +230,7 @@ def _collected(stored: Stored) -> Entry:
     )
 
 
-def _unreadable(collection: Collection, page: Page) -> list[Held]:
+def _unreadable(collection: Collection, rows: Sequence[UnreadableRow]) -> list[Held]:
     return [
         Held(
             record_id=None,
@@ -175,6 +239,6 @@ def _unreadable(collection: Collection, page: Page) -> list[Held]:
             reason=quarantine.UNREADABLE,
             faults=[{"code": quarantine.UNREADABLE, "field": "", "text": row.reason, "row": row.row}],
         )
-        for row in page.unreadable
+        for row in rows
         for mapping in collection.mappings
     ]

@@ -119,8 +119,10 @@ def _missing(
             effect="none of them is held for that, and the sweep does not count",
             remedy="check the query of the records file and the source; where they are gone for good, sweep fewer days",
         )
-    found = [(key, collection.source.current(key)) for key in missing]
-    return [key for key, one in found if one is None], [one for _, one in found if isinstance(one, SourceRecord)]
+    found = collection.source.all_current(missing)
+    return [key for key in missing if key not in found], [
+        one for one in found.values() if isinstance(one, SourceRecord)
+    ]
 
 
 def _may_go(standing: Standing) -> bool:

@@ -14,7 +14,9 @@ from connector.sources.interface import Cursor
 from connector.storage.limits import portions
 from connector.storage.sources import SOURCE_CURSORS, SOURCE_RECORDS, SWEEPS
 
-_SUPERSEDED, _GONE = "superseded", "gone"
+_SUPERSEDED = "superseded"
+GONE = "gone"
+"""State of a record that the source has no longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,23 @@ def note_sweep(transaction: Connection, collection: str, *, now: datetime) -> No
         transaction.execute(insert(SWEEPS).values(collection=collection, swept_at=now))
 
 
+def versions(connection: Connection, keys: Iterable[SourceKey]) -> dict[SourceKey, dict[str, str]]:
+    """Of each of these records that is known, the digest and state of every content it had, the newest last."""
+    found: dict[SourceKey, dict[str, str]] = {}
+    table = SOURCE_RECORDS.c
+    for some in portions(sorted(set(keys), key=str)):
+        query = (
+            select(table.collection, table.key, table.digest, table.state)
+            .where(table.collection.in_({key.collection for key in some}), table.key.in_([key.key for key in some]))
+            .order_by(table.version)
+        )
+        for row in connection.execute(query):
+            contents = found.setdefault(SourceKey(collection=row.collection, key=row.key), {})
+            contents.pop(row.digest, None)  # it comes last, if it is the newest again
+            contents[row.digest] = row.state
+    return found
+
+
 def keys_between(connection: Connection, collection: str, first: datetime, last: datetime) -> list[SourceKey]:
     """Records whose newest version changed between two moments, both included, and is not known to be gone."""
     table, newer = SOURCE_RECORDS.c, SOURCE_RECORDS.alias("newer")
@@ -70,7 +89,7 @@ def keys_between(connection: Connection, collection: str, first: datetime, last:
         table.collection == collection,
         table.changed_at >= first,
         table.changed_at <= last,
-        table.state != _GONE,
+        table.state != GONE,
         ~is_renewed,
     )
     return [SourceKey(collection=collection, key=key) for key in connection.execute(query).scalars()]
@@ -87,7 +106,7 @@ def note_gone(transaction: Connection, keys: Sequence[SourceKey]) -> None:
                 table.key.in_([key.key for key in some]),
                 table.state != _SUPERSEDED,
             )
-            .values(state=_GONE)
+            .values(state=GONE)
         )
 
 
@@ -117,7 +136,7 @@ def store(transaction: Connection, records: Sequence[SourceRecord], *, now: date
         fingerprint = digest(body)
         version, known, state = newest.get(record.key, (0, "", ""))
         if fingerprint == known:
-            returned += [record.key] if state == _GONE else []
+            returned += [record.key] if state == GONE else []
             continue
         newest[record.key] = (version + 1, fingerprint, "waiting")
         if record.key in latest:
@@ -251,7 +270,7 @@ def _supersede(transaction: Connection, rows: Sequence[dict[str, object]]) -> No
             .where(
                 table.collection == bindparam("a"),
                 table.key == bindparam("b"),
-                or_(table.state == "waiting", table.state == _GONE),
+                or_(table.state == "waiting", table.state == GONE),
             )
             .values(state=_SUPERSEDED),
             renewed,

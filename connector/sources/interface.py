@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -110,4 +110,10 @@ class RecordSource(Protocol):
         """The named lookups for these records, one query for each lookup."""
 
     def current(self, key: SourceKey) -> SourceRecord | UnreadableRow | None:
-        """The record as it stands in the source now; None when it is gone, unreadable where its key stands twice."""
+        """The record as it stands in the source now; None when it is gone, unreadable where its key stands twice.
+
+        Where rows are only ever added, the newest of its rows.
+        """
+
+    def all_current(self, keys: Sequence[SourceKey]) -> Mapping[SourceKey, SourceRecord | UnreadableRow]:
+        """The same for many, without those that are gone."""

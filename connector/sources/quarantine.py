@@ -27,6 +27,10 @@ UNREADABLE = "unreadable"
 """The row itself does not fit what its records file declares."""
 
 
+_GONE = (QUARANTINE.c.resolved_at.is_(None), QUARANTINE.c.reason == ROW_DISAPPEARED)
+"""Open entries of records that are gone; there are hardly ever any."""
+
+
 class Release(StrEnum):
     """How an operator lets a record go out that waits."""
 
@@ -137,21 +141,22 @@ def set_free_among(connection: Connection, record_ids: Sequence[int]) -> dict[tu
     return found
 
 
+def gone_among(connection: Connection, keys: Sequence[SourceKey]) -> list[SourceKey]:
+    """Which of these records wait because they were gone."""
+    query = select(QUARANTINE.c.collection, QUARANTINE.c.key).where(*_GONE).distinct()
+    gone = {SourceKey(collection=row.collection, key=row.key) for row in connection.execute(query)}
+    return [key for key in dict.fromkeys(keys) if key in gone]
+
+
 def release_returned(
     transaction: Connection, keys: Sequence[SourceKey], *, now: datetime
 ) -> list[tuple[SourceKey, str]]:
     """End the entries of these records that wait because they were gone; which."""
-    table = QUARANTINE.c
-    open_ = (table.resolved_at.is_(None), table.reason == ROW_DISAPPEARED)
-    if transaction.execute(select(table.id).where(*open_).limit(1)).first() is None:
-        return []  # as nearly always
-    found = select(table.collection, table.key, table.type).where(*open_)
-    wanted = set(keys)
-    back = [
-        (key, row.type)
-        for row in transaction.execute(found)
-        if (key := SourceKey(collection=row.collection, key=row.key)) in wanted
-    ]
+    table, wanted = QUARANTINE.c, set(keys)
+    if not wanted:
+        return []
+    found = transaction.execute(select(table.collection, table.key, table.type).where(*_GONE))
+    back = [(key, row.type) for row in found if (key := SourceKey(collection=row.collection, key=row.key)) in wanted]
     release(transaction, back, now=now)
     return back
 

@@ -15,6 +15,9 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
+from sqlalchemy import and_, bindparam, or_
+from sqlalchemy.types import NullType
+
 from connector.errors import SourceChanged
 from connector.messages.records import SourceKey, SourceRecord
 from connector.sources.interface import Cursor, Page, Sweep, UnreadableRow
@@ -22,11 +25,12 @@ from connector.sources.lookups import Lookup
 from connector.sources.order import Order, before
 from connector.sources.query import Query, ReadRow, as_it_came, parameter, readable
 from connector.sources.values import ColumnType, Misfit, is_unicode, read_value
+from connector.storage.limits import portions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from connector.messages.records import Lookups, RecordShape, Value
     from connector.sources.database import SourceDatabase
@@ -144,16 +148,40 @@ class SqlSource:
 
     def current(self, key: SourceKey) -> SourceRecord | UnreadableRow | None:
         """The record as it stands in the source now; None when it is gone, unreadable where its key stands twice."""
-        wanted = self._key_values(key.key)
-        if wanted is None:
-            return None
-        conditions = [self._heads.column(name) == parameter(f"key_{name}") for name in wanted]
-        statement = self._heads.select(*conditions).order_by(*self._order.columns)
+        return self.all_current([key]).get(key)
+
+    def all_current(self, keys: Sequence[SourceKey]) -> Mapping[SourceKey, SourceRecord | UnreadableRow]:
+        """The same for many, without those that are gone."""
+        wanted = {key: values for key in keys if (values := self._key_values(key.key)) is not None}
+        found: dict[SourceKey, SourceRecord | UnreadableRow] = {}
         with self._database.reading() as connection:
-            found = self._heads.rows(connection, statement, **{f"key_{name}": wanted[name] for name in wanted})
-            # The database may compare without regard to case; the key is exact.
-            same = [head for head in found if all(head.row[name] == wanted[name] for name in wanted)]
-            return next(reversed(self._complete(connection, same, self._clock())), None)
+            for some in portions(list(wanted), of=len(self._file.key)):
+                heads = self._with_keys(connection, [wanted[key] for key in some])
+                by_values = {tuple(wanted[key].values()): key for key in some}
+                results = self._complete(connection, heads, self._clock())
+                for head, result in zip(heads, results, strict=True):
+                    # The database may compare without regard to case; the key is exact.
+                    if key := by_values.get(tuple(head.row[name] for name in self._file.key)):
+                        found[key] = result
+        return found
+
+    def _with_keys(self, connection: Connection, keys: Sequence[Mapping[str, Value]]) -> list[ReadRow]:
+        """The rows of these keys in the order of the collection; perhaps others whose keys the database finds alike."""
+        names = self._file.key
+        given: dict[str, object]
+        same: ColumnElement[bool]
+        if len(names) == 1:
+            given = {"wanted": [key[names[0]] for key in keys]}
+            same = self._heads.column(names[0]).in_(bindparam("wanted", expanding=True, type_=NullType()))
+        else:
+            given = {f"key_{number}_{name}": value for number, key in enumerate(keys) for name, value in key.items()}
+            same = or_(
+                *(
+                    and_(*(self._heads.column(name) == parameter(f"key_{number}_{name}") for name in names))
+                    for number in range(len(keys))
+                )
+            )
+        return self._heads.rows(connection, self._heads.select(same).order_by(*self._order.columns), **given)
 
     def _is_over(self, head: ReadRow, now: datetime) -> bool:
         if self._file.changed is None:

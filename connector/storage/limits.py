@@ -16,6 +16,10 @@ AT_ONCE = 500
 _T = TypeVar("_T")
 
 
-def portions(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    """The values in order, at most `AT_ONCE` at a time; none at all for no values."""
-    return (values[start : start + AT_ONCE] for start in range(0, len(values), AT_ONCE))
+def portions(values: Sequence[_T], *, of: int = 1) -> Iterator[Sequence[_T]]:
+    """The values in order, at most `AT_ONCE` at a time; none at all for no values.
+
+    of: how many parameters each value takes.
+    """
+    size = max(AT_ONCE // of, 1)
+    return (values[start : start + size] for start in range(0, len(values), size))

@@ -220,10 +220,10 @@ CAMPAIGN = Campaign(
         Plant(
             name="cursor-before-records",
             file="pipeline/collect.py",
-            old="        page = collection.source.page(cursor)\n",
+            old="        page = collection.source.page(cursor, window.end)\n",
             new="""\
-        page = collection.source.page(cursor)
-        if page.remember is not None:
+        page = collection.source.page(cursor, window.end)
+        if page.remember is not None and window.kind == _NEW:
             with connector.database.write(Deed.COLLECT) as transaction:
                 inbox.move_cursor(transaction, collection.name, page.remember)
 """,

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -117,6 +117,9 @@ class StoppingSource:
 
     def current(self, key: SourceKey) -> SourceRecord | UnreadableRow | None:
         return self.source.current(key)
+
+    def all_current(self, keys: Sequence[SourceKey]) -> Mapping[SourceKey, SourceRecord | UnreadableRow]:
+        return self.source.all_current(keys)
 
 
 def short_leases(connector: Connector) -> Connector:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -113,6 +113,9 @@ class Overtaken:
 
     def current(self, key: SourceKey) -> SourceRecord | UnreadableRow | None:
         raise AssertionError(key)
+
+    def all_current(self, keys: Sequence[SourceKey]) -> Mapping[SourceKey, SourceRecord | UnreadableRow]:
+        raise AssertionError(keys)
 
 
 def place(number: int) -> Cursor:

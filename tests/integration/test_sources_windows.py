@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 
 from connector.audit.queries import EntryFilter, entries
 from connector.config import SourceSettings
+from connector.deeds import Deed
 from connector.errors import SourceChanged
 from connector.messages.records import SourceKey
 from connector.pipeline.collect import collect
@@ -27,6 +29,7 @@ from connector.sources.database import SourceDatabase
 from connector.sources.records_file import RecordsFile
 from connector.sources.sql import SqlSource
 from connector.storage.database import Database
+from connector.storage.sources import SOURCE_RECORDS
 
 Wire = Callable[..., Connector]
 Open = Callable[..., SqlSource]
@@ -154,6 +157,82 @@ def test_row_that_changed_under_an_old_time_is_found_by_the_sweep(
     *_, first, second = windows(connector)
     assert (first["window"], first["rows"], first["counted"], first["stored"], first["gone"]) == ("sweep", 20, 20, 1, 0)
     assert (second["digest"], second["stored"]) == (first["digest"], 0)
+
+
+_NOTES = _APPENDED | {
+    "query": "SELECT e.id, e.name, e.note FROM event e WHERE e.id > 100",
+    "columns": _APPENDED["columns"] | {"note": "text"},
+    "page_size": 2,
+}
+
+
+def notes(connector: Connector, name: str) -> list[tuple[object, str]]:
+    """What every version of a record says, and its state."""
+    query = select(SOURCE_RECORDS.c.body, SOURCE_RECORDS.c.state).where(SOURCE_RECORDS.c.key == name)
+    with connector.database.read() as connection:
+        rows = connection.execute(query.order_by(SOURCE_RECORDS.c.version)).all()
+    return [(json.loads(row.body)["row"]["note"], row.state) for row in rows]
+
+
+def test_versions_of_a_record_that_only_grows_are_stored_once_however_often_they_are_read(
+    enterprise: Wire, database: Database, site: Path, source_of: Open
+) -> None:
+    connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}", _NOTES))
+    for number, note in [(101, "in"), (102, "up"), (103, "out")]:
+        change(site, "INSERT INTO event (id, name, note) VALUES (?, 'N', ?)", number, note)
+    assert [collect(connector, collection).changed for _ in range(3)] == [3, 0, 0]
+    change(site, "INSERT INTO event (id, name, note) VALUES (104, 'N', 'up')")
+    assert [collect(connector, collection).changed for _ in range(2)] == [1, 0]
+    assert [note for note, _ in notes(connector, "N")] == ["in", "up", "out", "up"]
+
+
+def test_older_row_that_comes_late_does_not_take_the_place_of_the_newer_one(
+    enterprise: Wire, database: Database, site: Path, source_of: Open
+) -> None:
+    connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}", _NOTES))
+    for number, name, note in [(102, "M", "x"), (103, "N", "out"), (104, "M", "y")]:
+        change(site, "INSERT INTO event (id, name, note) VALUES (?, ?, ?)", number, name, note)
+    collect(connector, collection)
+    change(site, "INSERT INTO event (id, name, note) VALUES (101, 'N', 'in')")
+    assert [collect(connector, collection).changed for _ in range(2)] == [2, 0]
+    assert notes(connector, "N") == [("out", "superseded"), ("in", "superseded"), ("out", "waiting")]
+
+
+def test_sweep_finds_a_record_that_went_back_to_what_it_was_under_an_old_time(
+    enterprise: Wire, database: Database, site: Path, source_of: Open
+) -> None:
+    connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}", _WITH_NOTE))
+    for note in ("in", "out", "in"):
+        change(site, "UPDATE event SET note = ? WHERE name = 'N7'", note)
+        collect(connector, collection)
+        sweep(connector, collection, Sweeping.NOW)
+    assert [note for note, _ in notes(connector, "N7")] == ["in", "out", "in"]
+
+
+def test_sweep_names_rows_of_different_pages_that_have_one_key_and_stores_them_no_more(
+    enterprise: Wire, database: Database, site: Path, source_of: Open
+) -> None:
+    connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}", _WITH_NOTE))
+    change(site, "UPDATE event SET name = 'N1' WHERE name = 'N9'")
+    collect(connector, collection)
+    for _ in range(3):
+        collect(connector, collection)
+        sweep(connector, collection, Sweeping.NOW)
+    assert len(notes(connector, "N1")) == 2
+
+
+def test_pass_that_brings_nothing_commits_nothing_of_what_it_reads_again(
+    enterprise: Wire, database: Database, site: Path, source_of: Open
+) -> None:
+    """So that a process that dies after every commit comes to an end."""
+    connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}", _WITH_NOTE))
+    change(site, "UPDATE event SET changed = '2026-06-01 08:00:00'")
+    collect(connector, collection)
+    deeds: list[tuple[Deed, str]] = []
+    watched = Database(database.address, watch=lambda deed, moment: deeds.append((deed, moment)))
+    collect(replace(connector, database=watched), collection)
+    watched.close()
+    assert [deed for deed, moment in deeds if moment == "after"].count(Deed.COLLECT) == 1
 
 
 def test_certificate_of_a_window_has_the_same_digest_when_the_same_rows_are_read_again(
