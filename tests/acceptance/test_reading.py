@@ -75,6 +75,7 @@ def test_audit_entries_have_the_fields_of_the_contract(entries: list[dict[str, A
     assert times == sorted(times)
     assert {one["event"] for one in entries} == {
         "collected",
+        "window_read",
         "mapped",
         "quarantined",
         "signed",

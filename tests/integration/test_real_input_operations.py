@@ -1,4 +1,4 @@
-"""若依WMS as published, in MariaDB: receipts, moves, counts and dispatches to customs as operating data, and returns."""
+"""若依WMS as published, in MariaDB: receipts, moves, counts and dispatches to customs, and returns besides."""
 
 from __future__ import annotations
 
