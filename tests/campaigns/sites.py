@@ -143,6 +143,9 @@ def open_site(
     sample = build(folder / "enterprise", returns=returns, seed=seed, port=port)
     for name in set(TYPES) - set(types):
         (sample.directory / "mappings" / f"{name}.toml").unlink()
+    records = sample.directory / "mappings" / "returns.toml"
+    text = records.read_text("utf-8")  # nothing read again may hide a cursor that moved too early
+    records.write_text(text.replace("page_size = 500", "page_size = 500\noverlap_seconds = 0"), "utf-8")
     configure(sample.registry, {"delays": {"stage_seconds": "0.01"}})
     configure(sample.config, _CONFIGURED)
     with _records(sample, kind), running_office(sample.registry, port):
