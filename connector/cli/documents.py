@@ -48,6 +48,10 @@ def list_(
     type_: TypeOption = None,
     state: StateOption = None,
     customs_status: StatusOption = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option("--mapping", metavar="NAME", help='Made with this mapping, or this version of it: "CEB213 5".'),
+    ] = None,
     limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,14 +68,16 @@ def list_(
         export_list=export_list,
         delivery_state=state,
         customs_status=customs_status,
+        mapping=mapping,
     )
     with open_database(settings_of(context)).read() as connection:
         found = documents(connection, wanted, at_most=limit)
     if as_json:
         print_json("documents", [_json(view) for view in found])
         return
+    carriers = {message_id for view in found for message_id in view.message_ids}
     print_table(
-        f"{len(found)} documents",
+        f"{len(found)} documents in {len(carriers)} messages",
         ["type", "business key", "rev", "customs status", "code", "waybill", "export list", "what customs said"],
         [
             (

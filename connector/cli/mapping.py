@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connector.cli.context import JsonOption, MappingsOption, OutOption, TypeOption, settings_with
-from connector.cli.output import print_lines, print_object, shown, write_bytes
+from connector.cli.context import JsonOption, MappingsOption, OutOption, TypeOption, settings_of, settings_with
+from connector.cli.output import print_json, print_lines, print_object, print_table, say, shown, write_bytes
+from connector.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from connector.mapping.coverage import Coverage
+    from connector.messages.documents import Difference
     from connector.pipeline.preview import Preview
+    from connector.pipeline.wiring import Collection
 
 app = typer.Typer(help="Mappings: whether they are sound, and what they make of a record.", no_args_is_help=True)
 
@@ -65,9 +69,16 @@ def docs(
 @app.command()
 def preview(
     context: typer.Context,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The key of the record in its source.")],
+    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="The key of the record in its source.")] = None,
     type_: TypeOption = None,
     mappings: MappingsOption = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", metavar="DIR", help="Hold them against the mappings of this folder instead."),
+    ] = None,
+    last: Annotated[
+        int, typer.Option("--last", min=1, metavar="N", help="With --against: so many records, those stored last.")
+    ] = 100,
     diff: Annotated[
         bool,
         typer.Option("--diff", help="Show only what differs from the newest revision that was made, not the XML."),
@@ -76,14 +87,23 @@ def preview(
 ) -> None:
     """Show what a record would say if it were declared now, and what mapping, schema and rules have against it.
 
-    Exit code 3 when a document cannot be made; with --diff also when it differs from the newest revision, or is the
-    first. Nothing is stored, signed or sent.
+    Exit code 3 when a document cannot go out; with --diff also when it differs from the newest revision, or is the
+    first. With --against and no KEY, the mappings in use, or those of --mappings, are held against those of another
+    folder over the records stored last, each document element by element; what they look up is read now. Exit code 3
+    when any document differs, for continuous integration. Nothing is stored, signed or sent.
     """
     from connector.bootstrap import build_collections, open_database, rule_book, transfer_of
     from connector.pipeline.preview import preview as previewed
 
     settings = settings_with(context, mappings)
     collections = build_collections(settings)
+    if against is not None:
+        if key is not None:
+            raise UsageError("--against is for the records stored last, without a KEY", remedy="leave one of them out")
+        _compare(context, collections, against, last, type_, as_json)
+        return
+    if key is None:
+        raise UsageError("a KEY is missing", remedy="name a record, or give --against DIR")
     rules = rule_book(settings, collections)
     found = previewed(open_database(settings), collections, transfer_of(settings), rules, key, type_=type_)
     if as_json:
@@ -91,6 +111,62 @@ def preview(
     for one in [] if as_json else found:
         print_lines([*_told(one), *(_changes(one) if diff else [one.xml])])
     if any(one.faults or (diff and not one.is_same) for one in found):
+        raise typer.Exit(_DIFFERS)
+
+
+@app.command()
+def used(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List every version of a mapping that documents were made with, the last used first.
+
+    `connector documents list --mapping "NAME VERSION"` names the documents.
+    """
+    from connector.bootstrap import open_database
+    from connector.outbox.made_with import made_with
+
+    with open_database(settings_of(context)).read() as connection:
+        found = made_with(connection)
+    if as_json:
+        print_json("mappings", [asdict(one) for one in found])
+        return
+    print_table(
+        f"{len(found)} versions",
+        ["mapping", "type", "documents", "messages", "first", "last", "SHA-256"],
+        [
+            (one.mapping, one.type, one.documents, one.messages, one.first_at, one.last_at, one.digest[:16])
+            for one in found
+        ],
+    )
+
+
+def _compare(
+    context: typer.Context,
+    collections: Sequence[Collection],
+    against: Path,
+    last: int,
+    type_: str | None,
+    as_json: bool,
+) -> None:
+    from connector.bootstrap import build_collections, open_database
+    from connector.pipeline.compare import compare
+
+    others = build_collections(settings_with(context, against))
+    found = compare(open_database(settings_of(context)), others, collections, last=last, type_=type_)
+    if as_json:
+        print_object(
+            {
+                "records": found.records,
+                "documents": found.documents,
+                "changed": [asdict(one) | {"source": str(one.source)} for one in found.changed],
+            }
+        )
+    else:
+        for one in found.changed:
+            print_lines([f"{one.type} of {one.source}{f' ({one.part})' if one.part else ''}"])
+            if one.then != one.now:
+                print_lines([f"  {shown(one.then)} -> {shown(one.now)}"])
+            print_lines(_different(one.differences))
+        say(f"{len(found.changed)} of {found.documents} documents differ, of {found.records} records")
+    if found.changed:
         raise typer.Exit(_DIFFERS)
 
 
@@ -116,5 +192,9 @@ def _changes(one: Preview) -> Iterator[str]:
         yield f"  the same as revision {one.revision}"
     elif not (one.differences or one.faults):
         yield f"  differs from revision {one.revision}, whose content was archived"
-    for each in one.differences:
+    yield from _different(one.differences)
+
+
+def _different(differences: Sequence[Difference]) -> Iterator[str]:
+    for each in differences:
         yield f"  {each.field}: {shown(each.then) or '(absent)'} -> {shown(each.now) or '(absent)'}"

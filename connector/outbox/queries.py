@@ -30,6 +30,8 @@ class Filter:
     export_list: str | None = None
     delivery_state: str | None = None
     customs_status: str | None = None
+    mapping: str | None = None
+    """``NAME`` of the mapping they were made with, or ``NAME VERSION``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +139,7 @@ def messages(connection: Connection, wanted: Filter, *, at_most: int | None = No
         waybill=wanted.waybill,
         export_list=wanted.export_list,
         customs_status=wanted.customs_status,
+        mapping=wanted.mapping,
     )
     if about_documents != Filter():
         about = _documents(about_documents).with_only_columns(DOCUMENTS.c.guid)
@@ -238,6 +241,10 @@ def _documents(wanted: Filter) -> Select[Any]:
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(table[name] == value)
+    if wanted.mapping is not None and " " in wanted.mapping:
+        query = query.where(table.mapping == wanted.mapping)
+    elif wanted.mapping is not None:
+        query = query.where(table.mapping.startswith(f"{wanted.mapping} ", autoescape=True))
     if wanted.delivery_state is not None:
         carried = select(MESSAGE_DOCUMENTS.c.guid).join(MESSAGES).where(MESSAGES.c.state == wanted.delivery_state)
         query = query.where(table.guid.in_(carried))

@@ -182,6 +182,24 @@ def waiting(connection: Connection, collection: str, *, after: int, at_most: int
     ]
 
 
+def newest(connection: Connection, collection: str, *, at_most: int) -> list[SourceRecord]:
+    """The records that were stored last, each as it was stored last; those whose content was archived are left out."""
+    table, newer = SOURCE_RECORDS.c, SOURCE_RECORDS.alias("newer")
+    is_renewed = exists().where(
+        newer.c.collection == table.collection, newer.c.key == table.key, newer.c.version > table.version
+    )
+    query = (
+        select(SOURCE_RECORDS)
+        .where(table.collection == collection, table.body != "", ~is_renewed)
+        .order_by(table.id.desc())
+        .limit(at_most)
+    )
+    return [
+        SourceRecord.from_json(SourceKey(collection=collection, key=row.key), row.changed_at, row.body)
+        for row in connection.execute(query)
+    ]
+
+
 def count_not_prepared(connection: Connection) -> int:
     """How many records have been collected and not been prepared."""
     query = select(func.count()).select_from(SOURCE_RECORDS).where(SOURCE_RECORDS.c.state == "waiting")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.conftest import Edit, Query, Read, Run
 from tests.acceptance.test_replay import mappings_of
+
+Office = Callable[[Path], AbstractContextManager[None]]
 
 pytestmark = pytest.mark.xdist_group("acceptance_reading")
 
@@ -71,3 +75,44 @@ def test_docs_are_a_table_for_each_mapping(played: Path, connector: Run, tmp_pat
     assert "# CEB215: " in text
     assert "| `customsCode` | 申报地海关 | C4 | 是 yes | record.warehouse_id, by code list return_offices |" in text
     assert "CEB215" not in connector(played, "mapping", "docs", "--type", "CEB213").stdout
+
+
+def test_preview_holds_mappings_against_others_over_the_records_stored_last(
+    sample: Path, connector: Run, read: Read, tmp_path: Path
+) -> None:
+    old = Path(shutil.copytree(sample / "mappings", tmp_path / "old"))
+    same = read(sample, "mapping", "preview", "--against", str(old), "--last", "20")
+    assert (same["records"], same["documents"], same["changed"]) == (20, 40, [])
+    mapping = sample / "mappings" / "CEB215.toml"
+    text = mapping.read_text("utf-8").replace('ieFlag        = { const = "I" }', 'ieFlag        = { const = "E" }')
+    mapping.write_text(text.replace("version = 1", "version = 2"), "utf-8")
+    found = read(sample, "mapping", "preview", "--against", str(old), "--last", "20", code=3)
+    assert len(found["changed"]) >= 19
+    assert {one["type"] for one in found["changed"]} == {"CEB215"}
+    assert found["changed"][0]["differences"] == [{"field": "ieFlag", "then": "I", "now": "E"}]
+    said = connector(sample, "mapping", "preview", "--against", str(old), "--last", "20", "--type", "CEB215", code=3)
+    assert "  ieFlag: I -> E" in said.stdout
+    connector(sample, "mapping", "preview", "--against", str(old), "--type", "CEB213")
+    assert "a KEY is missing" in connector(sample, "mapping", "preview", code=2).stderr
+
+
+def test_documents_made_with_a_version_are_listed_after_a_mapping_was_corrected(
+    sample: Path, connector: Run, read: Read, query: Query, office: Office
+) -> None:
+    mapping = sample / "mappings" / "CEB215.toml"
+    mapping.write_text(mapping.read_text("utf-8").replace("version = 1", "version = 2"), "utf-8")
+    query(
+        sample / "warehouse.db",
+        "UPDATE wms_receipt_order SET remark = (SELECT remark FROM wms_receipt_order WHERE order_no = 'RK10000001'), "
+        "update_time = '2026-12-08 09:00:00.000' WHERE remark IS NULL",
+    )
+    with office(sample):
+        read(sample, "run", "--once")
+    used = {(one["mapping"], one["type"]): one for one in read(sample, "mapping", "used")["mappings"]}
+    assert used["CEB215 1", "CEB215"]["documents"] == 59
+    assert used["CEB215 2", "CEB215"]["documents"] == 1
+    old = read(sample, "documents", "list", "--mapping", "CEB215 1")["documents"]
+    assert {one["mapping"] for one in old} == {"CEB215 1"}
+    assert len(old) == 59
+    assert "60 documents in 2 messages" in connector(sample, "documents", "list", "--mapping", "CEB215").stdout
+    assert read(sample, "documents", "list", "--mapping", "CEB2")["documents"] == []
