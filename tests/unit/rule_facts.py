@@ -425,11 +425,10 @@ def _at_another_site(random: Random) -> RuleFacts:
 def _among_other_goods(random: Random) -> RuleFacts:
     facts = sound(random, _any_type(random), since_everywhere(random))
     assert facts.steps
-    facts = with_steps(facts, *facts.steps)
     assert facts.sites
-    areas = facts.sites[0].areas
-    name = (facts.steps or ())[-1].area
-    return with_site(facts, areas={**areas, name: replace(areas[name], returns_only=False)})
+    last, areas = facts.steps[-1], facts.sites[0].areas
+    facts = with_site(facts, areas={**areas, last.area: replace(areas[last.area], returns_only=False)})
+    return with_steps(facts, *(facts.steps or ()))
 
 
 def _dutiable(random: Random) -> RuleFacts:
