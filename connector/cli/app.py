@@ -17,6 +17,7 @@ from connector.cli import (
     messages,
     quarantine,
     resend,
+    rules,
     run,
     signature,
     simulator,
@@ -65,6 +66,7 @@ app.add_typer(documents.app, name="documents")
 app.add_typer(messages.app, name="messages")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(mapping.app, name="mapping")
+app.add_typer(rules.app, name="rules")
 app.add_typer(audit.app, name="audit")
 app.add_typer(signature.app, name="signature")
 app.add_typer(db.app, name="db")

@@ -147,6 +147,7 @@ def _come_in_from_abroad(facts: RuleFacts) -> Iterator[Flaw]:
 R5 = Rule(
     id="R5",
     title="The goods are those of the original line, and no more of them than are left",
+    source="spec 213; 2020 No. 44",
     citation="Interface specification 202205, CEB213 InvtRefundList (与原申报清单一致，不大于原清单数量); "
     "海关总署公告2020年第44号第二条、第三条 (GACC Announcement 2020 No. 44, articles 2 and 3)",
     chinese="退货商品应为原出口商品：每项的商品编码、名称、规格型号、"
@@ -166,6 +167,7 @@ R5 = Rule(
 R7 = Rule(
     id="R7",
     title="The goods come in, and not from China",
+    source="spec 213 and 215",
     citation="Interface specification 202205, CEB213 ieFlag and country, CEB215 ieFlag "
     "(出口退货填写I；启运国不能为中国)",
     chinese="进出口标志填I（进口）；启运国（地区）不能为中国（142）。",

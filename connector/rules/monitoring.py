@@ -43,6 +43,7 @@ def _is_on_record(facts: RuleFacts) -> Iterator[Flaw]:
 R10 = Rule(
     id="R10",
     title="Arrival, unpacking, inspection, storage and dispatch are on record",
+    source="2020 No. 44",
     citation="海关总署公告2020年第44号第二条 (GACC Announcement 2020 No. 44, article 2)",
     chinese="企业应建立退货商品流程监控体系，每个包裹的到货、拆包、与原清单核对查验、入库、出库均有记录。",
     english="The enterprise monitors the whole way of a return, so that the goods are shown to be those that were "

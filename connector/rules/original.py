@@ -58,6 +58,7 @@ def _has_the_same_parties(facts: RuleFacts) -> Iterator[Flaw]:
 R1 = Rule(
     id="R1",
     title="The original export list is supervision mode 9610",
+    source="2026 No. 24; spec 213",
     citation="海关总署公告2026年第24号 (GACC Announcement 2026 No. 24); interface specification 202205, CEB213 "
     "tradeMode",
     chinese="跨关区退货仅适用于跨境电商零售出口（9610）；退货申请单的退货监管方式填9661。",
@@ -75,6 +76,7 @@ R1 = Rule(
 R6 = Rule(
     id="R6",
     title="Platform and e-commerce enterprise are the original's",
+    source="spec 213",
     citation="Interface specification 202205, CEB213 ebpCode and ebcCode (电商平台、电商企业与原清单一致)",
     chinese="退货申请单的电商平台和电商企业应与原出口清单一致。",
     english="The return names the same e-commerce platform and the same e-commerce enterprise as the original export "

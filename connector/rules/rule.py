@@ -99,8 +99,10 @@ class Rule:
     id: str
     """``R1`` to ``R10``."""
     title: str
+    source: str
+    """Where it is written, in short: the announcement, or the message of interface specification 202205."""
     citation: str
-    """Where it is written."""
+    """The same in full."""
     chinese: str
     """What must hold, in Chinese, in our words."""
     english: str

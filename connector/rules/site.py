@@ -14,7 +14,7 @@ from datetime import date, datetime
 
 from connector.messages.catalogue import BEIJING
 from connector.rules.facts import RuleFacts, Site, Step
-from connector.rules.rule import NO_HANDLING, NO_SITES, Flaw, Rule, Severity
+from connector.rules.rule import NO_HANDLING, NO_SITES, Basis, Flaw, Rule, Severity
 
 _OPEN_DATA = "海关总署公告2026年第24号 (GACC Announcement 2026 No. 24)"
 _AREAS_FROM = datetime(2026, 4, 1, tzinfo=BEIJING)
@@ -130,6 +130,7 @@ def _fault_of_place(step: Step, sites: list[Site]) -> str:
 R2 = Rule(
     id="R2",
     title="The return site is a supervised site that does 9610 export business",
+    source="2026 No. 24",
     citation=_OPEN_DATA,
     chinese="退回商品仅允许退至开展跨境电商零售出口业务的海关监管作业场所（场地）。",
     english="Goods return only to a supervised site that does cross-border e-commerce retail export business (9610) "
@@ -140,12 +141,14 @@ R2 = Rule(
     "may receive it.",
     severity=Severity.BLOCK,
     applies_to=("CEB213", "CEB215"),
+    basis=Basis.RETURN,
     look=_returns_to_an_export_site,
 )
 
 R3 = Rule(
     id="R3",
     title="A return to another customs area only where and since that is allowed",
+    source="2024 No. 167; 2026 No. 24",
     citation="海关总署公告2024年第167号 (GACC Announcement 2024 No. 167); " + _OPEN_DATA,
     chinese="2024年12月15日前不得跨关区退货；自该日起仅限试点直属海关之间；自2026年4月1日起全国海关均可跨关区退货。",
     english="Across customs areas means that the first two digits of invtNo differ from those of customsCode. Before "
@@ -163,6 +166,7 @@ R3 = Rule(
 R8 = Rule(
     id="R8",
     title="Every handling step inside a functional area that is for returns only",
+    source="2026 No. 24",
     citation=_OPEN_DATA,
     chinese="企业应具备独立的作业功能区；退货商品的拆包、查验、仓储、暂存、出库等作业均应在专用功能区内进行。",
     english="The enterprise has functional areas of its own for returns (unpacking, inspection, storage, holding, "

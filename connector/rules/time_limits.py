@@ -81,6 +81,7 @@ def _said(moment: datetime) -> str:
 R4 = Rule(
     id="R4",
     title="Back within one year of the release of the export",
+    source="2020 No. 44",
     citation="海关总署公告2020年第44号第四条 (GACC Announcement 2020 No. 44, article 4)",
     chinese="退货商品应自出口放行之日起1年内退运进境。",
     english="The goods are back within one year of the day on which customs released the export. Counted to the "
@@ -100,6 +101,7 @@ R4 = Rule(
 R9 = Rule(
     id="R9",
     title="Free of duties when back within six months",
+    source="MoF/GACC/STA 2026 No. 16",
     citation="财政部、海关总署、税务总局公告2026年第16号 (MoF, GACC and STA Announcement 2026 No. 16)",
     chinese="2026年1月1日至2027年12月31日申报出口的商品（食品除外），自出口之日起6个月内原状退运进境的，免征进口关税和"
     "进口环节增值税、消费税。",

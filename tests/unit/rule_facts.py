@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any, TypeAlias
@@ -117,13 +117,13 @@ def sound(random: Random, type_: str = "CEB213", when: Times | None = None) -> R
         type=type_,
         head=head,
         lines=lines if type_ == "CEB213" else (),
-        declared_at=when.declared,
-        returned_at=when.returned,
+        declared_at=when.declared.astimezone(UTC),
+        returned_at=when.returned.astimezone(UTC),
         original=Original(
             trade_mode="9610",
             ebp_code=parties["ebpCode"],
             ebc_code=parties["ebcCode"],
-            released_at=when.released,
+            released_at=when.released.astimezone(UTC),
             lines=goods,
             given=ALL_GIVEN,
         ),
@@ -165,7 +165,7 @@ def _steps(random: Random, site: Site, when: Times) -> tuple[Step, ...]:
     return tuple(
         Step(
             step=step,
-            time=when.returned + apart * number,
+            time=(when.returned + apart * number).astimezone(UTC),
             area=f"area {_KINDS.get(step, 'dispatch')}",
             event_id=f"E{random.randrange(10**8):08}",
             location=f"A-{random.randrange(100):02}",

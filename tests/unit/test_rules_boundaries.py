@@ -186,14 +186,14 @@ def test_every_pair_of_areas_is_allowed_as_the_three_phases_say() -> None:
                 (EVERYWHERE_DAY - TICK, same or pilots),
                 (EVERYWHERE_DAY, True),
             ):
-                assert (outcome("R3", replace(facts, declared_at=at)) is Outcome.PASS) is allowed
+                assert (outcome("R3", replace(facts, declared_at=at.astimezone(UTC))) is Outcome.PASS) is allowed
 
 
 def misplaced(type_: str, at: datetime) -> RuleFacts:
     """One step outside every area, declared at this very moment."""
     facts = sound(Random(type_), type_, Times(released=at - timedelta(days=9), returned=at, declared=at))
     assert facts.steps
-    step = replace(facts.steps[0], time=at, area="")
+    step = replace(facts.steps[0], time=at.astimezone(UTC), area="")
     head = event(step, facts.head["customsCode"]) if type_ == "WOD101" else facts.head
     return replace(facts, head=head, steps=(step, *facts.steps[1:]))
 
@@ -211,8 +211,8 @@ def test_areas_of_their_own_are_demanded_from_1_april_2026_in_beijing(type_: str
 @pytest.mark.parametrize("type_", ["CEB213", "CEB215", "WOD101"])
 def test_a_step_before_areas_were_demanded_is_no_fault_of_a_later_declaration(type_: str) -> None:
     late = timedelta(days=3)
-    before = replace(misplaced(type_, EVERYWHERE_DAY - SECOND), declared_at=EVERYWHERE_DAY + late)
-    since = replace(misplaced(type_, EVERYWHERE_DAY), declared_at=EVERYWHERE_DAY + late)
+    before = replace(misplaced(type_, EVERYWHERE_DAY - SECOND), declared_at=(EVERYWHERE_DAY + late).astimezone(UTC))
+    since = replace(misplaced(type_, EVERYWHERE_DAY), declared_at=(EVERYWHERE_DAY + late).astimezone(UTC))
     assert outcome("R8", before) is Outcome.PASS
     assert outcome("R8", since) is not Outcome.PASS
 
