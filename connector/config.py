@@ -11,6 +11,7 @@ file::
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -80,6 +81,15 @@ def _zone(name: str) -> str:
     return name
 
 
+def _encoding(name: str) -> str:
+    try:
+        found = codecs.lookup(name).name
+        "".encode(found)
+    except LookupError:
+        raise ValueError(f"{name!r} is no encoding of text such as gb18030 or utf-16") from None
+    return "utf-8-sig" if found == "utf-8" else found
+
+
 _WEEK = 7 * 24 * 3600
 
 Secret: TypeAlias = SkipJsonSchema[SecretStr | None]
@@ -112,9 +122,12 @@ class FileSettings(_Section):
     """``"PATTERN" = …`` of ``[sources.NAME.files]``: which table such files belong to, and how they are written."""
 
     table: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    encoding: Literal["utf-8-sig", "gb18030"] | None = None
-    """None: UTF-8, and where a file is not that, GB18030."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """Of CSV; None: a comma, or a tab where the file's name ends in .tsv."""
+    encoding: Annotated[str, AfterValidator(_encoding)] | None = None
+    """E.g. ``utf-16``, ``big5``; None: UTF-8, and where a file is not that, GB18030."""
+    sheet: Annotated[str, Field(min_length=1)] | None = None
+    """Of an Excel file; None: the first."""
     columns: tuple[Annotated[str, Field(pattern=r"^[^_\s]")], ...] | None = None
     """Names of the columns, for files without a header."""
 

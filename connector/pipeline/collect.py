@@ -75,7 +75,7 @@ class Window:
         """Count the records of a page and add them to the digest: key and content, in the order they are read."""
         for record in page.records:
             self._sha.update(f"{record.key.key}\0{digest(record.to_json())}\n".encode())
-        self.rows += len(page.records)
+        self.rows += page.rows
         if self.keys is not None:
             self.keys |= {one.key.key for one in page.records} | {one.key.key for one in page.unreadable}
 
@@ -108,6 +108,7 @@ def collect(connector: Connector, collection: Collection) -> Collected:
 
 
 def _collect(connector: Connector, collection: Collection, lease: Lease, total: Collected) -> None:
+    collection.source.refresh()
     with connector.database.read() as connection:
         cursor = inbox.read_cursor(connection, collection.name)
     earlier = collection.source.before(cursor) if cursor is not None else None
@@ -144,10 +145,11 @@ def read_window(connector: Connector, collection: Collection, lease: Lease, wind
                 inbox.move_cursor(transaction, collection.name, page.remember)
             unreadable = quarantine.not_yet_held(transaction, news.unreadable)
             quarantine.hold(transaction, unreadable, now=now)
-            back = quarantine.release_returned(transaction, news.back, now=now)
+            over = quarantine.release_from(transaction, quarantine.ROW_DISAPPEARED, news.back, now=now)
+            over += quarantine.release_from(transaction, quarantine.UNREADABLE, news.corrected, now=now)
             entries = [_collected(one) for one in stored] + [quarantined(one) for one in unreadable]
             entries += [
-                Entry(event=Event.QUARANTINE_LEFT, source_key=str(key), document_type=kind) for key, kind in back
+                Entry(event=Event.QUARANTINE_LEFT, source_key=str(key), document_type=kind) for key, kind in over
             ]
             if not more and window.stored and window.kind != _SWEEP:
                 entries.append(window.certificate(collection.name, cursor))
@@ -176,9 +178,11 @@ class _News:
     unreadable: Sequence[Held] = ()
     back: Sequence[SourceKey] = ()
     """Records that were gone."""
+    corrected: Sequence[SourceKey] = ()
+    """Rows that could not be read."""
 
     def __bool__(self) -> bool:
-        return bool(self.records or self.unreadable or self.back)
+        return bool(self.records or self.unreadable or self.back or self.corrected)
 
 
 def _news(connector: Connector, collection: Collection, window: Window, page: Page) -> _News:
@@ -191,10 +195,17 @@ def _news(connector: Connector, collection: Collection, window: Window, page: Pa
     keys = [record.key for record in page.records]
     with connector.database.read() as connection:
         unreadable = quarantine.not_yet_held(connection, _unreadable(collection, page.unreadable))
-        back = quarantine.gone_among(connection, keys)
-        if window.kind == _NEW:
-            return _News(records=page.records, unreadable=unreadable, back=back)
-        known = inbox.versions(connection, keys)
+        back = quarantine.waiting_for(connection, collection.name, quarantine.ROW_DISAPPEARED).intersection(keys)
+        waiting = quarantine.waiting_for(connection, collection.name, quarantine.UNREADABLE)
+        corrected = waiting.intersection(page.corrected) - {row.key for row in page.unreadable}
+        known = inbox.versions(connection, keys) if window.kind != _NEW else {}
+    if window.kind == _NEW:
+        return _News(
+            records=page.records,
+            unreadable=unreadable,
+            back=sorted(back, key=str),
+            corrected=sorted(corrected, key=str),
+        )
     fresh: list[SourceRecord] = []
     doubtful: dict[SourceKey, None] = {}
     for record in page.records:
@@ -212,7 +223,8 @@ def _news(connector: Connector, collection: Collection, window: Window, page: Pa
     return _News(
         records=fresh + [one for one in current.values() if isinstance(one, SourceRecord)],
         unreadable=[*unreadable, *_unreadable(collection, twice)],
-        back=back,
+        back=sorted(back, key=str),
+        corrected=sorted(corrected, key=str),
     )
 
 

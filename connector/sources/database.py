@@ -75,16 +75,21 @@ class SourceDatabase:
         except SQLAlchemyError as error:
             raise self._unreachable(error) from None
 
-    def refresh(self) -> bool:
-        """Take in what has come since; whether there is anything to ask. Raises `SourceUnreachable`."""
-        if self._folder is None:
-            return True
-        self._folder.take()
-        return not self._folder.is_empty
+    def refresh(self) -> None:
+        """Take in the files that have come since. Raises `SourceUnreachable`."""
+        if self._folder is not None:
+            self._folder.take()
 
-    def problems(self, connection: Connection) -> list[Problem]:
-        """Rows of files that could not be read, the newest of them; none for a database."""
-        return problems(connection) if self._folder is not None else []
+    def lacks(self, query: str) -> bool:
+        """Whether a query names a table that no file has come for yet, so that there is nothing to ask."""
+        return self._folder is not None and self._folder.lacks(query)
+
+    def problems(self) -> tuple[list[Problem], list[str]]:
+        """Rows of files that could not be read, and the places of those that stand there no more."""
+        if self._folder is None:
+            return [], []
+        with self.reading() as connection:
+            return problems(connection)
 
     def close(self) -> None:
         """Close idle connections; those in use are closed when they are given back."""

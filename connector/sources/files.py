@@ -1,7 +1,8 @@
 """Reading one file of a drop folder: CSV, XLSX or JSON Lines, row by row, every value as the exact text it stands as.
 
 A row that cannot be read is a `BadRow` and stops no other; what is wrong with the file as a whole raises `BadFile`.
-Text is UTF-8, with or without a byte order mark, and where it is not, GB18030: a text that is both is UTF-8.
+Text is UTF-8, with or without a byte order mark, and where it is not, GB18030: a text that is both is UTF-8. UTF-16 is
+told by its mark. Nothing between two delimiters is no value, as an empty cell is none and as JSON's null is.
 """
 
 from __future__ import annotations
@@ -9,46 +10,26 @@ from __future__ import annotations
 import codecs
 import csv
 import hashlib
-import json
-from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
-from importlib import import_module
-from itertools import chain
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from connector.sources import json_lines, workbooks
+from connector.sources.rows import BadFile, BadRow, FileRow, column_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import TextIO
 
     from connector.config import FileSettings
 
 _CHUNK = 1 << 20
+_LINE_AT_MOST = 1 << 24
+"""Characters of a line; a longer one is read in pieces, none of which is a row."""
 _ENCODINGS = ("utf-8-sig", "gb18030")
-_SHOWN = 2000
-
-
-class BadFile(Exception):
-    """A file that cannot be read at all; the text says why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileRow:
-    """One row: column -> text, or None where there is nothing."""
-
-    line: int
-    """From 1; of a row that spans several lines, the first."""
-    values: Mapping[str, str | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BadRow:
-    """A row that cannot be read."""
-
-    line: int
-    reason: str
-    row: str
-    """What stands there, at most 2000 characters."""
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,150 +41,144 @@ class Examined:
     encoding: str
     """Empty where it is no text."""
     is_ended: bool
-    """Whether its last byte ends a line."""
+    """Whether nothing shows that more is to come: a text ends with a line, a workbook with its table of contents."""
+
+
+def is_workbook(path: Path) -> bool:
+    """Whether it is an Excel file, by its name."""
+    return path.suffix.lower() in {".xlsx", ".xlsm"}
 
 
 def examine(path: Path, encoding: str | None = None) -> Examined:
     """Read a file once through, in flat memory."""
     digest = hashlib.sha256()
-    left = {name: codecs.getincrementaldecoder(name)() for name in ([encoding] if encoding else _ENCODINGS)}
-    last = b""
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
+        head = file.read(_CHUNK)
+        text = _Text.beginning(head, encoding)
+        chunk = head
+        while chunk:
             digest.update(chunk)
-            last = chunk[-1:]
-            left = {name: decoder for name, decoder in left.items() if _decodes(decoder, chunk)}
-    sound = [name for name, decoder in left.items() if _decodes(decoder, b"", final=True)]
-    return Examined(digest=digest.hexdigest(), encoding=next(iter(sound), ""), is_ended=last in {b"\n", b"\r", b""})
+            text.add(chunk)
+            chunk = file.read(_CHUNK)
+    if is_workbook(path):
+        return Examined(digest=digest.hexdigest(), encoding="", is_ended=workbooks.is_whole(path))
+    text.end()
+    return Examined(digest=digest.hexdigest(), encoding=text.encoding, is_ended=text.last in {"", "\n", "\r"})
 
 
 def read(path: Path, settings: FileSettings, encoding: str) -> Iterator[FileRow | BadRow]:
     """The rows of a file, by the ending of its name. Raises `BadFile`."""
-    match path.suffix.lower():
-        case ".xlsx":
-            return _xlsx(path, settings)
-        case ".jsonl" | ".ndjson" | ".json":
-            return _json_lines(path, _text(encoding))
-        case _:
-            return _csv(path, settings, _text(encoding))
-
-
-def _decodes(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False) -> bool:
-    try:
-        decoder.decode(chunk, final)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _text(encoding: str) -> str:
+    if is_workbook(path):
+        return workbooks.rows(path, settings)
     if not encoding:
-        raise BadFile("it is no text in UTF-8 or GB18030")
-    return encoding
+        wanted = settings.encoding or "UTF-8 or GB18030"
+        raise BadFile(f"it is no text in {wanted}")
+    return _rows_of_text(path, settings, encoding)
 
 
-def _csv(path: Path, settings: FileSettings, encoding: str) -> Iterator[FileRow | BadRow]:
+@dataclass(slots=True)
+class _Text:
+    """In which encodings the bytes so far make sense."""
+
+    decoders: dict[str, codecs.IncrementalDecoder]
+    lasts: dict[str, str] = field(default_factory=dict)
+    """Encoding -> the last character."""
+
+    @classmethod
+    def beginning(cls, head: bytes, encoding: str | None) -> _Text:
+        possible = [encoding] if encoding else (["utf-16"] if head.startswith(_UTF_16) else _ENCODINGS)
+        return cls({name: codecs.getincrementaldecoder(name)() for name in possible})
+
+    def add(self, chunk: bytes) -> None:
+        self._decode(chunk, is_last=False)
+
+    def end(self) -> None:
+        self._decode(b"", is_last=True)
+
+    @property
+    def encoding(self) -> str:
+        return next(iter(self.decoders), "")
+
+    @property
+    def last(self) -> str:
+        return self.lasts.get(self.encoding, "")
+
+    def _decode(self, chunk: bytes, *, is_last: bool) -> None:
+        for name, decoder in list(self.decoders.items()):
+            try:
+                text = decoder.decode(chunk, is_last)
+            except UnicodeError:
+                del self.decoders[name]
+                continue
+            if "\0" in text:  # no text has it; a program or a picture does
+                del self.decoders[name]
+            elif text:
+                self.lasts[name] = text[-1]
+
+
+def _rows_of_text(path: Path, settings: FileSettings, encoding: str) -> Iterator[FileRow | BadRow]:
     with path.open(encoding=encoding, newline="") as file:
-        reader = csv.reader(file, delimiter=settings.delimiter, strict=True)
-        columns: Sequence[str] | None = settings.columns
-        while True:
-            line = reader.line_num + 1
-            try:
-                fields = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield BadRow(line=line, reason=f"it is no CSV: {error}", row="")
-                continue
-            if not fields:
-                continue  # an empty line
-            if columns is None:
-                columns = _checked(fields)
-            elif len(fields) != len(columns):
-                reason = f"it has {len(fields)} fields, and the header {len(columns)}"
-                yield BadRow(line=line, reason=reason, row=json.dumps(fields, ensure_ascii=False)[:_SHOWN])
-            else:
-                yield FileRow(line=line, values=dict(zip(columns, fields, strict=True)))
+        if path.suffix.lower() in {".jsonl", ".ndjson", ".json"}:
+            yield from json_lines.rows(_lines(file))
+        else:
+            delimiter = settings.delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
+            yield from _csv(_lines(file), settings.columns, delimiter)
 
 
-def _json_lines(path: Path, encoding: str) -> Iterator[FileRow | BadRow]:
-    with path.open(encoding=encoding) as file:
-        for number, text in enumerate(file, start=1):
-            if not text.strip():
-                continue
-            try:
-                found = json.loads(text, parse_float=Decimal, parse_int=Decimal)
-            except ValueError as error:
-                yield BadRow(line=number, reason=f"it is no JSON: {error}", row=text[:_SHOWN])
-                continue
-            if isinstance(found, dict) and all(name and not name.startswith("_") for name in found):
-                yield FileRow(line=number, values={name: _of_json(value) for name, value in found.items()})
-            else:
-                reason = "it is no object of columns; a name may not be empty or begin with _"
-                yield BadRow(line=number, reason=reason, row=text[:_SHOWN])
+def _lines(file: TextIO) -> Iterator[str]:
+    return iter(partial(file.readline, _LINE_AT_MOST), "")
 
 
-def _xlsx(path: Path, settings: FileSettings) -> Iterator[FileRow | BadRow]:
-    try:
-        # An extra, imported where it is needed; it comes without type information.
-        book: Any = import_module("openpyxl").load_workbook(path, read_only=True, data_only=True)
-    except ModuleNotFoundError:
-        raise BadFile("reading it needs the extra xlsx: pip install 'customs-warehouse-connector[xlsx]'") from None
-    except Exception as error:  # noqa: BLE001 - a broken archive raises whatever its parser meets
-        raise BadFile(f"it is no XLSX: {error}") from None
-    try:
-        rows: Iterable[tuple[object, ...]] = book.worksheets[0].iter_rows(values_only=True)
-        numbered = ((number, [_of_cell(cell) for cell in row]) for number, row in enumerate(rows, start=1))
-        filled = ((number, cells) for number, cells in numbered if any(cell is not None for cell in cells))
-        columns: Sequence[str] | None = settings.columns
+@dataclass(slots=True)
+class _Feed:
+    """Lines for the CSV reader, which can be taken back."""
+
+    lines: Iterator[str]
+    number: int = 0
+    """Of the line given last."""
+    given: list[str] = field(default_factory=list)
+    """Since the row began."""
+    back: deque[str] = field(default_factory=deque)
+
+    def __iter__(self) -> _Feed:
+        return self
+
+    def __next__(self) -> str:
+        line = self.back.popleft() if self.back else next(self.lines)
+        self.number += 1
+        self.given.append(line)
+        return line
+
+    def go_back(self) -> None:
+        """To the second line of the row: what a stray quote swallowed are rows of their own."""
+        swallowed = self.given[1:]
+        self.back.extendleft(reversed(swallowed))
+        self.number -= len(swallowed)
+        del self.given[1:]
+
+
+def _csv(lines: Iterator[str], columns: Sequence[str] | None, delimiter: str) -> Iterator[FileRow | BadRow]:
+    """RFC 4180: a quoted value may hold delimiters, line breaks, and quotes written twice."""
+    feed = _Feed(lines)
+    reader = csv.reader(feed, delimiter=delimiter, strict=True)
+    while True:
+        feed.given.clear()
+        line = feed.number + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            feed.go_back()
+            yield BadRow(line=line, reason=f"it is no CSV: {error}", row="".join(feed.given))
+            continue
+        if not fields:
+            continue  # an empty line
         if columns is None:
-            first = next(filled, None)
-            if first is None:
-                return
-            names = [cell or "" for cell in first[1]]
-            while names and not names[-1]:
-                names.pop()  # formatted cells beyond the table
-            columns = _checked(names)
-        for number, cells in filled:
-            beyond = [cell for cell in cells[len(columns) :] if cell is not None]
-            if beyond:
-                shown = json.dumps(cells, ensure_ascii=False)[:_SHOWN]
-                yield BadRow(line=number, reason=f"it has values beyond its {len(columns)} columns", row=shown)
-                continue
-            padded = chain(cells[: len(columns)], [None] * (len(columns) - len(cells)))
-            yield FileRow(line=number, values=dict(zip(columns, padded, strict=True)))
-    finally:
-        book.close()
-
-
-def _checked(columns: Sequence[str]) -> Sequence[str]:
-    names = [name.strip() for name in columns]
-    folded = [name.casefold() for name in names]
-    if wrong := [name for name in names if not name or name.startswith("_") or folded.count(name.casefold()) > 1]:
-        raise BadFile(f"its header has {wrong[0]!r}: names must be there, once each, and may not begin with _")
-    return names
-
-
-def _of_json(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return str(value)
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _of_cell(value: object) -> str | None:
-    """A cell as text: numbers plainly and exactly, times in ISO form."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return value.isoformat(" ")
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, float):
-        return format(Decimal(repr(value)), "f")
-    return str(value)
+            columns = column_names(fields)
+        elif len(fields) != len(columns):
+            reason = f"it has {len(fields)} fields, and there are {len(columns)} columns"
+            yield BadRow(line=line, reason=reason, row="".join(feed.given))
+        else:
+            values = (value or None for value in fields)
+            yield FileRow(line=line, values=dict(zip(columns, values, strict=True)))

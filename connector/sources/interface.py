@@ -60,9 +60,13 @@ class Page:
     it was. A row of the future is read in every pass until its time has come, so that no real change falls behind."""
     more: bool
     """Whether another page may follow at once."""
+    rows: int = 0
+    """How many rows of the source it was made of: those with a place in the order."""
     unreadable: tuple[UnreadableRow, ...] = ()
     """Rows that cannot become records, among them each that has the key of an earlier row of the page. Those without a
     change time have no place in the order: every last page of a pass (``more`` is false) names them again."""
+    corrected: tuple[SourceKey, ...] = ()
+    """Names under which rows would wait as unreadable that can be read now, or are there no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,9 @@ class RecordSource(Protocol):
     @property
     def sweep(self) -> Sweep | None:
         """How far back, and how often, it is to be read again; None for never."""
+
+    def refresh(self) -> None:
+        """Take in what has been put down for it since, where it reads files; at the beginning of each pass."""
 
     def page(self, after: Cursor | None, until: Cursor | None = None) -> Page:
         """The next page of changed records, at most the page size of the records file.

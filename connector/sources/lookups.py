@@ -31,6 +31,8 @@ class Lookup:
         """Rows by matched values, as text and in the order of ``match``. An empty value matches nothing."""
         wanted = {key for record in records for key in self._keys(record)}
         found: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+        if self._database.lacks(self._part.query):
+            return {}
         with self._database.reading() as connection:
             for read in self._query.rows_for(connection, self._query.select(), self._asked(wanted)):
                 self._refuse_numbers(read)
@@ -41,6 +43,8 @@ class Lookup:
 
     def probe(self) -> None:
         """Ask for no rows, so that what is wrong with the query shows."""
+        if self._database.lacks(self._part.query):
+            return
         with self._database.reading() as connection:
             self._query.probe(connection)
 

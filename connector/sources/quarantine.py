@@ -27,10 +27,6 @@ UNREADABLE = "unreadable"
 """The row itself does not fit what its records file declares."""
 
 
-_GONE = (QUARANTINE.c.resolved_at.is_(None), QUARANTINE.c.reason == ROW_DISAPPEARED)
-"""Open entries of records that are gone; there are hardly ever any."""
-
-
 class Release(StrEnum):
     """How an operator lets a record go out that waits."""
 
@@ -141,24 +137,25 @@ def set_free_among(connection: Connection, record_ids: Sequence[int]) -> dict[tu
     return found
 
 
-def gone_among(connection: Connection, keys: Sequence[SourceKey]) -> list[SourceKey]:
-    """Which of these records wait because they were gone."""
-    query = select(QUARANTINE.c.collection, QUARANTINE.c.key).where(*_GONE).distinct()
-    gone = {SourceKey(collection=row.collection, key=row.key) for row in connection.execute(query)}
-    return [key for key in dict.fromkeys(keys) if key in gone]
+def waiting_for(connection: Connection, collection: str, reason: str) -> set[SourceKey]:
+    """Which records of a collection wait for a reason of which there are hardly ever any."""
+    table = QUARANTINE.c
+    query = select(table.key).where(table.resolved_at.is_(None), table.reason == reason, table.collection == collection)
+    return {SourceKey(collection=collection, key=key) for key in connection.execute(query).scalars()}
 
 
-def release_returned(
-    transaction: Connection, keys: Sequence[SourceKey], *, now: datetime
+def release_from(
+    transaction: Connection, reason: str, keys: Sequence[SourceKey], *, now: datetime
 ) -> list[tuple[SourceKey, str]]:
-    """End the entries of these records that wait because they were gone; which."""
-    table, wanted = QUARANTINE.c, set(keys)
-    if not wanted:
+    """End the entries of these records that wait for this reason; which."""
+    table, over = QUARANTINE.c, set(keys)
+    if not over:
         return []
-    found = transaction.execute(select(table.collection, table.key, table.type).where(*_GONE))
-    back = [(key, row.type) for row in found if (key := SourceKey(collection=row.collection, key=row.key)) in wanted]
-    release(transaction, back, now=now)
-    return back
+    query = select(table.collection, table.key, table.type).where(table.resolved_at.is_(None), table.reason == reason)
+    found = [(SourceKey(collection=row.collection, key=row.key), row.type) for row in transaction.execute(query)]
+    left = [(key, kind) for key, kind in found if key in over]
+    release(transaction, left, now=now)
+    return left
 
 
 def held_among(connection: Connection, keys: Sequence[SourceKey]) -> set[tuple[SourceKey, str]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
@@ -28,13 +29,12 @@ from connector.sources.values import ColumnType, Misfit, is_unicode, read_value
 from connector.storage.limits import portions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection
 
     from connector.messages.records import Lookups, RecordShape, Value
     from connector.sources.database import SourceDatabase
-    from connector.sources.interface import Problem
     from connector.sources.records_file import RecordsFile
 
 TIMELESS_AT_MOST = 1000
@@ -60,6 +60,8 @@ class SqlSource:
         self._file = records
         self._clock = clock
         self._database = databases[records.database]
+        used = {records.database, *(part.database for part in records.lookups.values())}
+        self._databases = [databases[name] for name in sorted(used)]
         self._heads = Query(records.records, records.query, records.columns, self._database.zone)
         self._lines = (
             Query(f"{records.records} lines", records.lines.query, records.lines.columns, self._database.zone)
@@ -85,25 +87,29 @@ class SqlSource:
     def page(self, after: Cursor | None, until: Cursor | None = None) -> Page:
         """The next page of changed records, at most the page size of the records file."""
         size, now = self._file.page_size, self._clock()
-        if not self._database.refresh():
-            return Page(records=(), cursor=after, remember=None, more=False)
-        with self._database.reading() as connection:
-            found = self._order.following(connection, after, until, size + 1)
+        with self._asking() as connection:
+            found = self._order.following(connection, after, until, size + 1) if connection else []
             self._refuse_repeats(found)
             heads, more = found[:size], len(found) > size
-            timeless = [] if more or until is not None else self._timeless(connection)
-            results = self._complete(connection, heads + timeless[:TIMELESS_AT_MOST], now)
-            if not more and until is None:
-                results += [self._problem(one) for one in self._database.problems(connection)]
+            timeless = [] if more or until is not None or connection is None else self._timeless(connection)
+            results = self._complete(connection, heads + timeless[:TIMELESS_AT_MOST], now) if connection else []
         if len(timeless) > TIMELESS_AT_MOST:
             results.append(self._too_many_timeless())
+        bad, corrected = self._problems() if not more and until is None else ([], [])
         return Page(
             records=tuple(result for result in results if isinstance(result, SourceRecord)),
             cursor=self._order.place(heads[-1]) if heads else after,
             remember=next((self._order.place(head) for head in reversed(heads) if self._is_over(head, now)), None),
             more=more,
-            unreadable=tuple(result for result in results if isinstance(result, UnreadableRow)),
+            rows=len(heads),
+            unreadable=(*(result for result in results if isinstance(result, UnreadableRow)), *bad),
+            corrected=(*(self._key(self._name_of(head)) for head in heads), *corrected),
         )
+
+    def refresh(self) -> None:
+        """Take in the files that have come since, where it reads any."""
+        for database in self._databases:
+            database.refresh()
 
     def before(self, cursor: Cursor, back: timedelta | None = None) -> Cursor | None:
         """A place so long before another one; the overlap of the records file where nothing else is said."""
@@ -123,17 +129,18 @@ class SqlSource:
 
     def count(self, after: Cursor | None, until: Cursor | None) -> int:
         """How many rows the source counts in a window."""
-        with self._database.reading() as connection:
-            return self._order.count(connection, after, until)
+        with self._asking() as connection:
+            return self._order.count(connection, after, until) if connection else 0
 
     def probe(self) -> None:
         """Run every query once, for no rows, so that what is wrong with it shows; reads no record.
 
         Raises `SourceUnreachable` and `SourceChanged`, as every method does.
         """
-        with self._database.reading() as connection:
-            self._heads.probe(connection)
-            if self._lines:
+        with self._asking() as connection:
+            if connection:
+                self._heads.probe(connection)
+            if connection and self._lines and self._file.lines and not self._database.lacks(self._file.lines.query):
                 self._lines.probe(connection)
         for lookup in self._lookups.values():
             lookup.probe()
@@ -154,8 +161,9 @@ class SqlSource:
         """The same for many, without those that are gone."""
         wanted = {key: values for key in keys if (values := self._key_values(key.key)) is not None}
         found: dict[SourceKey, SourceRecord | UnreadableRow] = {}
-        with self._database.reading() as connection:
-            for some in portions(list(wanted), of=len(self._file.key)):
+        with self._asking() as connection:
+            for some in portions(list(wanted) if connection else [], of=len(self._file.key)):
+                assert connection, "otherwise nothing is asked for"
                 heads = self._with_keys(connection, [wanted[key] for key in some])
                 by_values = {tuple(wanted[key].values()): key for key in some}
                 results = self._complete(connection, heads, self._clock())
@@ -215,7 +223,7 @@ class SqlSource:
         self, connection: Connection, heads: Sequence[ReadRow], now: datetime
     ) -> list[SourceRecord | UnreadableRow]:
         lines: dict[Value, list[ReadRow]] = defaultdict(list)
-        if self._lines and self._file.lines and heads:
+        if self._lines and self._file.lines and heads and not self._database.lacks(self._file.lines.query):
             parent = self._file.lines.parent
             ordered = self._lines.select().order_by(*(self._lines.column(name) for name in self._file.lines.columns))
             for line in self._lines.rows_for(connection, ordered, [head.row[self._file.unique] for head in heads]):
@@ -231,9 +239,23 @@ class SqlSource:
         statement = self._heads.select(is_timeless).order_by(self._heads.column(self._file.unique))
         return self._heads.rows(connection, statement.limit(TIMELESS_AT_MOST + 1))
 
-    def _problem(self, problem: Problem) -> UnreadableRow:
-        key = SourceKey(collection=self._file.records, key=problem.place)
-        return UnreadableRow(key=key, reason=problem.reason, row=problem.row)
+    @contextmanager
+    def _asking(self) -> Iterator[Connection | None]:
+        """A transaction of the source; None where no file has come yet of which there would be anything to ask."""
+        if self._database.lacks(self._file.query):
+            yield None
+            return
+        with self._database.reading() as connection:
+            yield connection
+
+    def _problems(self) -> tuple[list[UnreadableRow], list[SourceKey]]:
+        """Rows of files that never came into a table, which a query could not show; and those that are corrected."""
+        found, corrected = self._database.problems()
+        bad = [UnreadableRow(key=self._key(one.place), reason=one.reason, row=one.row) for one in found]
+        return bad, [self._key(place) for place in corrected]
+
+    def _key(self, key: str) -> SourceKey:
+        return SourceKey(collection=self._file.records, key=key)
 
     def _too_many_timeless(self) -> UnreadableRow:
         key = SourceKey(collection=self._file.records, key=f"{self._file.changed} empty")

@@ -99,6 +99,9 @@ class StoppingSource:
         self.stopper.reached(PAGE_READ)
         return page
 
+    def refresh(self) -> None:
+        self.source.refresh()
+
     @property
     def sweep(self) -> Sweep | None:
         return self.source.sweep

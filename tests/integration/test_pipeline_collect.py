@@ -84,6 +84,9 @@ class Overtaken:
     lease: Lease | None = None
     sweep: Sweep | None = None
 
+    def refresh(self) -> None:
+        """It has all there is."""
+
     def before(self, cursor: Cursor, back: timedelta | None = None) -> Cursor | None:
         del cursor, back
         return None  # it has no overlap
