@@ -198,7 +198,7 @@ def _news(connector: Connector, collection: Collection, window: Window, page: Pa
         back = quarantine.waiting_for(connection, collection.name, quarantine.ROW_DISAPPEARED).intersection(keys)
         waiting = quarantine.waiting_for(connection, collection.name, quarantine.UNREADABLE)
         corrected = waiting.intersection(page.corrected) - {row.key for row in page.unreadable}
-        known = inbox.versions(connection, keys) if window.kind != _NEW else {}
+        known = inbox.versions(connection, page.records) if window.kind != _NEW else {}
     if window.kind == _NEW:
         return _News(
             records=page.records,
@@ -209,7 +209,7 @@ def _news(connector: Connector, collection: Collection, window: Window, page: Pa
     fresh: list[SourceRecord] = []
     doubtful: dict[SourceKey, None] = {}
     for record in page.records:
-        versions, content = known.get(record.key, {}), digest(record.to_json())
+        versions, content = known.get(record.key, {}), inbox.content(record)
         newest = next(reversed(versions), None)
         if newest is None or (content == newest and versions[content] == inbox.GONE):
             fresh.append(record)

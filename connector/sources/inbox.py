@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, and_, bindparam, exists, func, insert, or_, s
 from connector.errors import ConnectorError, PayloadArchived
 from connector.messages.records import SourceKey, SourceRecord, digest
 from connector.sources.interface import Cursor
+from connector.sources.rows import OWN
 from connector.storage.limits import portions
 from connector.storage.sources import SOURCE_CURSORS, SOURCE_RECORDS, SWEEPS
 
@@ -62,20 +64,18 @@ def note_sweep(transaction: Connection, collection: str, *, now: datetime) -> No
         transaction.execute(insert(SWEEPS).values(collection=collection, swept_at=now))
 
 
-def versions(connection: Connection, keys: Iterable[SourceKey]) -> dict[SourceKey, dict[str, str]]:
-    """Of each of these records that is known, the digest and state of every content it had, the newest last."""
+def content(record: SourceRecord) -> str:
+    """The digest of what a record says, wherever it stands: a row of a file that comes again is the same."""
+    return _content(record.to_json())
+
+
+def versions(connection: Connection, records: Sequence[SourceRecord]) -> dict[SourceKey, dict[str, str]]:
+    """Of each of these records that is known, content and state of every version it had, the newest last."""
     found: dict[SourceKey, dict[str, str]] = {}
-    table = SOURCE_RECORDS.c
-    for some in portions(sorted(set(keys), key=str)):
-        query = (
-            select(table.collection, table.key, table.digest, table.state)
-            .where(table.collection.in_({key.collection for key in some}), table.key.in_([key.key for key in some]))
-            .order_by(table.version)
-        )
-        for row in connection.execute(query):
-            contents = found.setdefault(SourceKey(collection=row.collection, key=row.key), {})
-            contents.pop(row.digest, None)  # it comes last, if it is the newest again
-            contents[row.digest] = row.state
+    for key, row in _stored(connection, records):
+        contents = found.setdefault(key, {})
+        contents.pop(row.content, None)  # it comes last, if it is the newest again
+        contents[row.content] = row.state
     return found
 
 
@@ -126,19 +126,19 @@ def store(transaction: Connection, records: Sequence[SourceRecord], *, now: date
 
     One that was gone and is back as it was waits to be prepared again.
     """
-    newest = _newest_versions(transaction, {record.key for record in records})
+    newest = {key: (row.version, row.content, row.state) for key, row in _stored(transaction, records)}
     returned: list[SourceKey] = []
     rows: list[dict[str, object]] = []
     stored: list[Stored] = []
     latest: dict[SourceKey, dict[str, object]] = {}
     for record in records:
         body = record.to_json()
-        fingerprint = digest(body)
+        fingerprint, says = digest(body), _content(body)
         version, known, state = newest.get(record.key, (0, "", ""))
-        if fingerprint == known:
+        if says == known:
             returned += [record.key] if state == GONE else []
             continue
-        newest[record.key] = (version + 1, fingerprint, "waiting")
+        newest[record.key] = (version + 1, says, "waiting")
         if record.key in latest:
             latest[record.key]["state"] = _SUPERSEDED
         latest[record.key] = {
@@ -259,24 +259,39 @@ def version(connection: Connection, record_id: int) -> Stored:
     return Stored(record=record, version=row.version, digest=digest(row.body))
 
 
-def _newest_versions(connection: Connection, keys: set[SourceKey]) -> dict[SourceKey, tuple[int, str, str]]:
-    """Version, digest and state."""
-    found: dict[SourceKey, tuple[int, str, str]] = {}
-    ordered = sorted(keys, key=lambda key: (key.collection, key.key))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Version:
+    version: int
+    content: str
+    state: str
+
+
+def _stored(connection: Connection, records: Sequence[SourceRecord]) -> Iterator[tuple[SourceKey, _Version]]:
+    """Every stored version of these records, the oldest of each first."""
+    ordered = sorted({record.key for record in records}, key=str)
     table = SOURCE_RECORDS.c
+    is_of_files = any(not OWN.isdisjoint(record.row) for record in records[:1])  # all have the same columns
+    body = [table.body] if is_of_files else []
     for some in portions(ordered):
         query = (
-            select(table.collection, table.key, table.version, table.digest, table.state)
+            select(table.collection, table.key, table.version, table.digest, table.state, *body)
             .where(table.collection.in_({key.collection for key in some}), table.key.in_([key.key for key in some]))
             .order_by(table.version)
         )
         for row in connection.execute(query):
-            found[SourceKey(collection=row.collection, key=row.key)] = (
-                row.version,
-                row.digest,
-                row.state,
-            )
-    return found
+            says = _content(row.body) if is_of_files and row.body else row.digest
+            key = SourceKey(collection=row.collection, key=row.key)
+            yield key, _Version(version=row.version, content=says, state=row.state)
+
+
+def _content(body: str) -> str:
+    if not any(f'"{name}":' in body for name in OWN):
+        return digest(body)
+    written = json.loads(body)
+    for row in (written["row"], *written["lines"]):
+        for name in OWN & row.keys():
+            del row[name]
+    return digest(json.dumps(written, sort_keys=True))
 
 
 def _supersede(transaction: Connection, rows: Sequence[dict[str, object]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-OWN = ("_id", "_file", "_line", "_taken_at", "_content")
+OWN = frozenset({"_id", "_file", "_line", "_taken_at", "_content"})
 """Columns of every table that say where a row comes from; no column of a file has such a name."""
 _COLUMNS_AT_MOST = 1000
 

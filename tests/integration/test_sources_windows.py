@@ -198,6 +198,36 @@ def test_older_row_that_comes_late_does_not_take_the_place_of_the_newer_one(
     assert notes(connector, "N") == [("out", "superseded"), ("in", "superseded"), ("out", "waiting")]
 
 
+def test_row_of_a_file_that_grows_is_stored_again_only_where_it_says_something_else(
+    enterprise: Wire, database: Database, tmp_path: Path
+) -> None:
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    settings = {
+        "url": f"sqlite:///{tmp_path / 'staging.db'}",
+        "timezone": "Asia/Shanghai",
+        "folder": drop,
+        "files": {"*.csv": "event"},
+        "quiet_seconds": 0,
+    }
+    names = ("_id", "_file", "_line", "name", "note")
+    file = _APPENDED | {
+        "query": f"SELECT {', '.join(f'e.{name}' for name in names)} FROM event e",
+        "unique": "_id",
+        "columns": dict.fromkeys(names, "text") | {"_id": "integer", "_line": "integer"},
+    }
+    opened = SourceDatabase("site", SourceSettings.model_validate(settings))
+    source = SqlSource(RecordsFile.model_validate(file, context={"databases": ["site"]}), {"site": opened})
+    connector, collection = wired(enterprise, database, source)
+    changed = []
+    for rows in ("A,1\nB,1\n", "A,1\nB,2\nC,1\n", "A,1\nB,2\nC,1\nD,1\n"):
+        (drop / "events.csv").write_text(f"name,note\n{rows}")
+        changed += [collect(connector, collection).changed for _ in range(2)]
+    assert changed == [2, 0, 2, 0, 1, 0]
+    assert [note for note, _ in notes(connector, "B")] == ["1", "2"]
+    opened.close()
+
+
 def test_sweep_finds_a_record_that_went_back_to_what_it_was_under_an_old_time(
     enterprise: Wire, database: Database, site: Path, source_of: Open
 ) -> None:
