@@ -23,7 +23,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from connector.errors import ConfigurationError, SourceUnreachable
 from connector.secret_file import secret
-from connector.sources.folder import DropFolder, problems
+from connector.sources.folder import DropFolder
+from connector.sources.staging import problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -38,6 +38,8 @@ class Examined:
 
     digest: str
     """SHA-256, hex."""
+    part: str
+    """The same of the part that was asked for; empty where it is shorter, or none was."""
     encoding: str
     """Empty where it is no text."""
     is_ended: bool
@@ -49,21 +51,30 @@ def is_workbook(path: Path) -> bool:
     return path.suffix.lower() in {".xlsx", ".xlsm"}
 
 
-def examine(path: Path, encoding: str | None = None) -> Examined:
-    """Read a file once through, in flat memory."""
-    digest = hashlib.sha256()
+def examine(path: Path, encoding: str | None = None, *, part: int = 0) -> Examined:
+    """Read a file once through, in flat memory.
+
+    part: how many bytes from its beginning are looked at by themselves, too.
+    """
+    digest, of_part, read = hashlib.sha256(), "", 0
     with path.open("rb") as file:
         head = file.read(_CHUNK)
         text = _Text.beginning(head, encoding)
         chunk = head
         while chunk:
+            if read < part <= read + len(chunk):
+                beginning = digest.copy()
+                beginning.update(chunk[: part - read])
+                of_part = beginning.hexdigest()
             digest.update(chunk)
+            read += len(chunk)
             text.add(chunk)
             chunk = file.read(_CHUNK)
     if is_workbook(path):
-        return Examined(digest=digest.hexdigest(), encoding="", is_ended=workbooks.is_whole(path))
+        return Examined(digest=digest.hexdigest(), part="", encoding="", is_ended=workbooks.is_whole(path))
     text.end()
-    return Examined(digest=digest.hexdigest(), encoding=text.encoding, is_ended=text.last in {"", "\n", "\r"})
+    is_ended = text.last in {"", "\n", "\r"}
+    return Examined(digest=digest.hexdigest(), part=of_part, encoding=text.encoding, is_ended=is_ended)
 
 
 def read(path: Path, settings: FileSettings, encoding: str) -> Iterator[FileRow | BadRow]:

@@ -22,10 +22,10 @@ from connector.config import SourceSettings
 from connector.errors import ConfigurationError, SourceUnreachable
 from connector.messages.records import SourceKey, SourceRecord
 from connector.sources.database import SourceDatabase
-from connector.sources.folder import PROBLEMS_AT_MOST
 from connector.sources.interface import UnreadableRow
 from connector.sources.records_file import RecordsFile
 from connector.sources.sql import SqlSource
+from connector.sources.staging import PROBLEMS_AT_MOST
 
 Open = Callable[..., SqlSource]
 
@@ -349,6 +349,24 @@ def test_content_that_comes_back_is_taken_again_and_bad_rows_end_with_the_conten
     assert SourceKey(collection="goods", key="goods.csv line 3") in corrected
     assert [row[1] for row in table(tmp_path) if row[0] == "1"] == ["a", "b", "a", "b"]
     assert table(tmp_path, "SELECT no, name, qty FROM goods_current") == [("1", "b", "1"), ("2", "b", "2")]
+
+
+def test_rows_behind_those_that_were_taken_come_when_a_file_grows_and_no_others(
+    source_of: Open, tmp_path: Path
+) -> None:
+    path, source = tmp_path / "drop" / "goods.csv", source_of()
+    put(path, b"no,name,qty\n1,a,1\n2,b\n3,c,1")
+    assert [one.key.key for one in everything(source)[1]] == ["goods.csv line 3"]
+    put(path, b'no,name,qty\n1,a,1\n2,b\n3,c,12\n4,"d\nd",4\n5,e\n')
+    assert [one.key.key for one in everything(source)[1]] == ["goods.csv line 3", "goods.csv line 7"]
+    put(path, b'no,name,qty\n1,a,1\n2,b\n3,c,12\n4,"d\nd",4\n5,e\n6,f,6\n')
+    assert len(everything(source)[1]) == 2
+    rows = [("1", "a", "1"), ("3", "c", "12"), ("4", "d\nd", "4"), ("6", "f", "6")]
+    assert table(tmp_path) == rows
+    assert table(tmp_path, "SELECT no, name, qty FROM goods_current") == rows
+    put(path, b"no,name,qty\n1,a,1\n")  # not longer: what is there now comes again
+    assert len(everything(source)[0]) == 5
+    assert table(tmp_path, "SELECT no FROM goods_current") == [("1",)]
 
 
 def test_rewritten_file_is_taken_though_its_size_and_time_are_the_same(source_of: Open, tmp_path: Path) -> None:
