@@ -2,13 +2,13 @@
 
 ::
 
-    sources ──> mapping ──> messages ──> signing ──> outbox ──> transport ──> receipts
-       │           │            │           │           │           │            │
-       └───────────┴────────────┴───────────┴── audit ──┴───────────┴────────────┘
+    sources ──> mapping ──> rules ──> messages ──> signing ──> outbox ──> transport ──> receipts
+       │           │          │           │           │           │           │            │
+       └───────────┴──────────┴───────────┴── audit ──┴───────────┴───────────┴────────────┘
 
-    the enterprise's      one customs     XMLDSig      durable,     SOAP to      what customs
-    rows, read only       document each                never        customs,     said, added up
-                          or quarantine                doubled      one try      per document
+    the enterprise's     what must    customs       XMLDSig    durable,    SOAP to      what customs
+    rows and files,      hold, or     documents                never       customs,     said, added up
+    read only            quarantine                            doubled     one try      per document
 
 Stages never import each other; they meet in ``pipeline``.
 """

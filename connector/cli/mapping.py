@@ -79,6 +79,10 @@ def preview(
     last: Annotated[
         int, typer.Option("--last", min=1, metavar="N", help="With --against: so many records, those stored last.")
     ] = 100,
+    case: Annotated[
+        str | None,
+        typer.Option("--case", metavar="NAME", help="Keep it as a golden case for `mapping test`."),
+    ] = None,
     diff: Annotated[
         bool,
         typer.Option("--diff", help="Show only what differs from the newest revision that was made, not the XML."),
@@ -104,6 +108,8 @@ def preview(
         return
     if key is None:
         raise UsageError("a KEY is missing", remedy="name a record, or give --against DIR")
+    if case is not None:
+        print_lines([f"kept as {_keep(collections, settings.mappings, key, case)}"])
     rules = rule_book(settings, collections)
     found = previewed(open_database(settings), collections, transfer_of(settings), rules, key, type_=type_)
     if as_json:
@@ -111,6 +117,28 @@ def preview(
     for one in [] if as_json else found:
         print_lines([*_told(one), *(_changes(one) if diff else [one.xml])])
     if any(one.faults or (diff and not one.is_same) for one in found):
+        raise typer.Exit(_DIFFERS)
+
+
+@app.command("test")
+def try_cases(context: typer.Context, mappings: MappingsOption = None, as_json: JsonOption = False) -> None:
+    """Try the golden cases that lie beside the mappings, in cases/; exit code 3 when one comes out otherwise.
+
+    Nothing is connected to.
+    """
+    from connector.bootstrap import read_mappings
+    from connector.mapping.cases import failures, load_cases
+
+    settings = settings_with(context, mappings)
+    _, loaded = read_mappings(settings)
+    cases = load_cases(settings.mappings)
+    found = {one.name: list(failures(one, loaded)) for one in cases}
+    if as_json:
+        print_object({"cases": [{"name": name, "failures": failed} for name, failed in found.items()]})
+    else:
+        print_lines(f"{name}: {shown(failure)}" for name, failed in found.items() for failure in failed)
+        say(f"{sum(not failed for failed in found.values())} of {len(found)} cases come out as expected")
+    if any(found.values()):
         raise typer.Exit(_DIFFERS)
 
 
@@ -136,6 +164,33 @@ def used(context: typer.Context, as_json: JsonOption = False) -> None:
             for one in found
         ],
     )
+
+
+def _keep(collections: Sequence[Collection], folder: Path, key: str, name: str) -> Path:
+    """Write a golden case from a record as it stands now; where it is."""
+    from connector.mapping.cases import FOLDER, case_of
+    from connector.messages.records import SourceKey, SourceRecord
+
+    path = folder / FOLDER / f"{name}.json"
+    if path.exists() or not name.replace("-", "").replace("_", "").isalnum():
+        raise UsageError(f"{path} exists, or {name!r} is no name for a file", remedy="choose another --case NAME")
+    found = []
+    for collection in collections:
+        source = SourceKey(collection=collection.name, key=key.removeprefix(f"{collection.name}/"))
+        record = collection.source.current(source)
+        if isinstance(record, SourceRecord):
+            found.append((collection, record))
+    if len(found) != 1:
+        several = " or ".join(str(record.key) for _, record in found)
+        raise UsageError(
+            f"{'several sources have' if found else 'no source has'} a record {key}",
+            remedy=f"say {several}" if found else "give the key that the record has in its source",
+        )
+    ((collection, record),) = found
+    lookups = collection.source.look_up(collection.lookups, [record])
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(case_of(name, record, lookups, collection.mappings).to_json(), "utf-8")
+    return path
 
 
 def _compare(

@@ -37,6 +37,9 @@ class RuleBook:
     """Whether a mapping reports what is done with parcels."""
 
 
+_NOT_ASKED = Judgement(findings=(), outcomes={})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A document that is about to go out."""
@@ -68,6 +71,9 @@ class Bench:
         steps = self._steps_of(connection, {one.mapped.waybill for one in candidates if one.mapped.waybill})
         judgements: list[Judgement] = []
         for one in candidates:
+            if one.document.app_type is AppType.DELETE:
+                judgements.append(_NOT_ASKED)  # it takes back what was declared, perhaps because a rule forbids it
+                continue
             judgement = judge(self._facts(one, taken.get(one.mapped.export_list, {}), steps))
             judgements.append(judgement)
             if not judgement.blocks:

@@ -116,3 +116,36 @@ def test_documents_made_with_a_version_are_listed_after_a_mapping_was_corrected(
     assert len(old) == 59
     assert "60 documents in 2 messages" in connector(sample, "documents", "list", "--mapping", "CEB215").stdout
     assert read(sample, "documents", "list", "--mapping", "CEB2")["documents"] == []
+
+
+def test_golden_cases_beside_the_mappings_come_out_as_expected_and_a_changed_mapping_fails_them(
+    sample: Path, connector: Run, read: Read
+) -> None:
+    mappings = sample / "mappings"
+    shutil.copytree(Path(__file__).with_name("cases"), mappings / "cases")
+    found = read(sample, "mapping", "test")["cases"]
+    assert [one["name"] for one in found] == [
+        "control-character",
+        "missing-waybill",
+        "sound",
+        "unknown-list",
+        "unknown-unit",
+    ]
+    assert not any(one["failures"] for one in found)
+    text = (mappings / "CEB213.toml").read_text("utf-8")
+    (mappings / "CEB213.toml").write_text(text.replace('rounding = "down"', 'rounding = "half_up"'), "utf-8")
+    (mappings / "CEB215.toml").unlink()
+    failed = {one["name"]: one["failures"] for one in read(sample, "mapping", "test", code=3)["cases"]}
+    assert failed["sound"] == ["CEB215: is expected and not made"]
+    said = connector(sample, "mapping", "test", code=3)
+    assert "missing-waybill: CEB215: is expected and not made" in said.stdout
+    assert "0 of 5 cases come out as expected" in said.stderr
+
+
+def test_preview_keeps_a_golden_case_of_the_record_as_it_stands(sample: Path, connector: Run, read: Read) -> None:
+    said = connector(sample, "mapping", "preview", "RK10000003", "--case", "third").stdout
+    assert str(sample / "mappings" / "cases" / "third.json") in said
+    assert read(sample, "mapping", "test")["cases"] == [{"name": "third", "failures": []}]
+    assert "choose another" in connector(sample, "mapping", "preview", "RK10000003", "--case", "third", code=2).stderr
+    (sample / "mappings" / "cases" / "third.json").write_text("{}", "utf-8")
+    assert "is no golden case" in connector(sample, "mapping", "test", code=4).stderr
