@@ -143,6 +143,44 @@ def try_cases(context: typer.Context, mappings: MappingsOption = None, as_json: 
 
 
 @app.command()
+def init(
+    context: typer.Context,
+    source: Annotated[str, typer.Option("--source", metavar="NAME", help="[sources.NAME] of the configuration.")],
+    table: Annotated[str, typer.Option("--table", metavar="TABLE", help="The table the records are in.")],
+    message: Annotated[str, typer.Option("--message", metavar="TYPE", help="What is to be made of them, e.g. CEB215.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The mapping folder; it may hold other files.")],
+) -> None:
+    """Draft a records file and a mapping from the columns of a table: guesses, for you to correct.
+
+    No file that is there is overwritten.
+    """
+    from connector.bootstrap import source_database
+    from connector.mapping.draft import DraftColumn, draft_mapping, draft_records
+    from connector.messages.catalogue import message_type
+    from connector.sources.tables import columns_of
+
+    settings, kind = settings_of(context), message_type(message)
+    if source not in settings.sources:
+        known = ", ".join(settings.sources)
+        raise UsageError(f"the configuration has no [sources.{source}]", remedy=f"choose one of {known}")
+    columns = [
+        DraftColumn(name=one.name, kind=one.kind.value, comment=one.comment, is_key=one.is_key)
+        for one in columns_of(source_database(settings, source), table)
+    ]
+    drafts = {
+        out / f"{table}.toml": draft_records(table, source, table, columns),
+        out / f"{kind.name}-{table}.toml": draft_mapping(kind, table, columns),
+    }
+    if there := [str(path) for path in drafts if path.exists()]:
+        raise UsageError(f"{', '.join(there)} exists", effect="nothing was written", remedy="name another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    for path, text in drafts.items():
+        path.write_text(text, "utf-8")
+    print_lines(f"wrote {path}" for path in drafts)
+    say("correct the guesses, then ask `connector mapping check --mappings DIR`")
+
+
+@app.command()
 def used(context: typer.Context, as_json: JsonOption = False) -> None:
     """List every version of a mapping that documents were made with, the last used first.
 

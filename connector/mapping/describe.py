@@ -54,10 +54,10 @@ def _table(kind: MessageType, fields: Sequence[Field], elements: Sequence[Elemen
             origin = element.described if element else "left out"
         required = field.required or (element is not None and element.required)
         name = CHINESE.get(field.name, "")
-        yield _row(f"`{field.name}`", name, _format(field), "是 yes" if required else "", origin)
+        yield _row(f"`{field.name}`", name, field_format(field), "是 yes" if required else "", origin)
 
 
-def _format(field: Field) -> str:
+def field_format(field: Field) -> str:
     """As field tables write it: C..18, C4, N19,5."""
     if field.kind is FieldKind.TEXT:
         low, high = field.min_length or 0, field.max_length

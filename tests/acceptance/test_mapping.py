@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -149,3 +150,35 @@ def test_preview_keeps_a_golden_case_of_the_record_as_it_stands(sample: Path, co
     assert "choose another" in connector(sample, "mapping", "preview", "RK10000003", "--case", "third", code=2).stderr
     (sample / "mappings" / "cases" / "third.json").write_text("{}", "utf-8")
     assert "is no golden case" in connector(sample, "mapping", "test", code=4).stderr
+
+
+@pytest.mark.parametrize(("message", "table"), [("CEB215", "wms_receipt_order"), ("WOD101", "wms_movement_order")])
+def test_init_drafts_files_of_which_check_names_exactly_what_is_left(
+    played: Path, connector: Run, tmp_path: Path, message: str, table: str
+) -> None:
+    draft = tmp_path / "draft"
+    init = ("mapping", "init", "--source", "warehouse", "--table", table, "--message", message, "--out", str(draft))
+    connector(played, *init)
+    assert "exists" in connector(played, *init, code=2).stderr
+    records, mapping = (
+        (draft / f"{table}.toml").read_text("utf-8"),
+        (draft / f"{message}-{table}.toml").read_text("utf-8"),
+    )
+    assert 'key = ["order_no"]' in records
+    assert 'changed = "update_time"' in records
+    assert 'unique = "id"' in records
+    shutil.copy(mappings_of(played) / "codes.toml", draft)
+    left = {line.partition(" = ")[0].removeprefix("# TODO ") for line in mapping.splitlines() if ", required" in line}
+    said = connector(played, "mapping", "check", "--mappings", str(draft), code=4).stderr
+    assert left
+    assert {line.partition("head.")[2].partition(" ")[0] for line in said.splitlines() if "head." in line} == left
+    filled = re.sub(
+        r'^# TODO (\w+) = \{ field = "record.…" \}', r'\1 = { field = "record.order_no" }', mapping, flags=re.MULTILINE
+    )
+    (draft / f"{message}-{table}.toml").write_text(filled.replace("step = { field", "# step = { field"), "utf-8")
+    code = 0 if message == "CEB215" else 4  # a step is one of a vocabulary
+    connector(played, "mapping", "check", "--mappings", str(draft), code=code)
+    assert (
+        "has no table nothing; "
+        not in connector(played, *init[:5], "nothing", *init[6:8], "--out", str(tmp_path / "x"), code=2).stdout
+    )
