@@ -140,7 +140,8 @@ class SourceSettings(_Section):
     """``[sources.NAME]``: one database of the enterprise, or a folder that files are put into; read only."""
 
     url: DatabaseUrl
-    """``sqlite:///…``, ``mysql+pymysql://…`` or ``postgresql+psycopg://…``."""
+    """``sqlite:///…``, ``mysql+pymysql://…`` or ``postgresql+psycopg://…``; untested: ``oracle+oracledb://…``, ``mssql+pymssql://…``,
+    ``dm+dmPython://…``."""
     timezone: ZoneName
     """The zone its time columns are written in, e.g. ``Asia/Shanghai``."""
     folder: FilePath | None = None

@@ -9,7 +9,7 @@ from connector.bootstrap import read_mappings, source_database, sources_of
 from connector.config import Settings
 from connector.doctor.findings import Finding, faults, ok, warning
 from connector.errors import ConnectorError
-from connector.sources.rights import rights_to_write
+from connector.sources.rights import rights_needed, rights_to_write
 
 
 def mappings(settings: Settings) -> Iterator[Finding]:
@@ -20,14 +20,22 @@ def mappings(settings: Settings) -> Iterator[Finding]:
 
 
 def sources(settings: Settings) -> Iterator[Finding]:
-    """Each source answers, and its account may do nothing but read."""
+    """Each source answers, and its account may do nothing but read; what it needs for that."""
+    try:
+        files, _ = read_mappings(settings)
+    except ConnectorError:
+        files = {}  # told by the check before
     for name in settings.sources:
         check = f"source {name}"
         try:
             with closing(source_database(settings, name)) as database:
                 with database.reading() as connection:
                     connection.exec_driver_sql("SELECT 1")
-                yield ok(check, "answers; it is only ever read, in read-only transactions")
+                with database.reading() as connection:
+                    queries = [query for file in files.values() for query in file.queries_of(name)]
+                    needed = "".join(f"\n  {grant}" for grant in rights_needed(connection, queries))
+                    told = f"; all that its account needs:{needed}" if needed else ""
+                yield ok(check, f"answers; it is only ever read, in read-only transactions{told}")
                 with database.reading() as connection:
                     rights = rights_to_write(connection)
         except ConnectorError as error:

@@ -64,7 +64,7 @@ class SourceDatabase:
             raise ConfigurationError(
                 f"sources.{name}.url: the driver {error.name} is not installed",
                 effect="nothing was started",
-                remedy="install the connector with the extra mysql or postgresql",
+                remedy="install the connector with the extra mysql, postgresql, oracle, mssql or dameng",
             ) from None
 
     @contextmanager
@@ -207,10 +207,33 @@ def _begin_with(engine: Engine, *statements: str) -> None:
             connection.exec_driver_sql(statement)
 
 
+def _untested(url: URL, _zone: ZoneInfo) -> Engine:
+    """Oracle, SQL Server and 达梦, written by their manuals and not tested here.
+
+    Their drivers hand times over as such, without the zone. On SQL Server the transaction is not read only: give the
+    account SELECT and nothing else.
+    """
+    engine = create_engine(url, pool_pre_ping=True)
+    if url.drivername == "mssql+pymssql":
+        return engine
+    _begin_with(engine, "SET TRANSACTION READ ONLY")
+
+    @event.listens_for(engine, "connect")
+    def _session(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:  # so that a time written as text compares as a time
+            cursor.execute("ALTER SESSION SET NLS_TIMESTAMP_FORMAT = 'YYYY-MM-DD HH24:MI:SS.FF6'")
+            cursor.execute("ALTER SESSION SET NLS_DATE_FORMAT = 'YYYY-MM-DD HH24:MI:SS'")
+
+    return engine
+
+
 _TECHNOLOGIES: dict[str, Callable[[URL, ZoneInfo], Engine]] = {
     "sqlite": _sqlite,
     "mysql+pymysql": _mysql,
     "mariadb+pymysql": _mysql,
     "postgresql+psycopg": _postgresql,
+    "oracle+oracledb": _untested,
+    "mssql+pymssql": _untested,
+    "dm+dmPython": _untested,
 }
 """How to open each technology, by the beginning of its address."""

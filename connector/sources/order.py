@@ -40,6 +40,8 @@ class Order:
     def place(self, head: ReadRow) -> Cursor:
         """Behind this row."""
         changed = head.raw[self._changed_name] if self._changed_name else None
+        if isinstance(changed, datetime):  # of a driver that cannot be told to hand times over as text
+            changed = changed.isoformat(" ")
         unique = head.row[self._unique_name]
         return Cursor(changed_at=json.dumps(changed, ensure_ascii=False), key=json.dumps(unique, ensure_ascii=False))
 

@@ -216,6 +216,11 @@ class RecordsFile(_Part):
             )
         return lookups
 
+    def queries_of(self, database: str) -> list[str]:
+        """Its queries that go to one database."""
+        own = [self.query, *([self.lines.query] if self.lines else [])] if self.database == database else []
+        return own + [lookup.query for lookup in self.lookups.values() if lookup.database == database]
+
     @property
     def needed(self) -> list[str]:
         """The columns that reading itself takes, as references: ``record.id``, ``export_line.order_no``."""

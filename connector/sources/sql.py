@@ -210,7 +210,7 @@ class SqlSource:
 
     @staticmethod
     def _orders(value: object) -> bool:
-        return isinstance(value, str | int | float) and is_unicode(str(value))
+        return isinstance(value, str | int | float | datetime) and is_unicode(str(value))
 
     def _refuse(self, cause: str) -> NoReturn:
         raise SourceChanged(
