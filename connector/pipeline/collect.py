@@ -131,9 +131,9 @@ def read_window(connector: Connector, collection: Collection, lease: Lease, wind
         window.add(page)
         news = _news(connector, collection, window, page)
         cursor, more = page.cursor, page.more
-        if not (window.kind == _NEW or news or (not more and window.stored)):
+        if not (news or (not more and window.stored)):
             begun = _keep(connector, lease, begun)
-            continue  # read again, and known
+            continue  # nothing came, or only what is known
         with connector.database.write(Deed.COLLECT) as transaction:
             lock(transaction, f"collect {collection.name}")
             lock(transaction, "prepare")  # the rows it marks as superseded are those that are being prepared

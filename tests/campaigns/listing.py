@@ -11,11 +11,15 @@ import shutil
 from collections.abc import Callable, Mapping
 
 import psycopg
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.exc import OperationalError
 
 from tests.campaigns.campaign import Campaign
 
 POSTGRESQL = "postgresql://postgres@127.0.0.1:5432/postgres"
 """The server that campaigns make their databases on."""
+MARIADB = "mysql+pymysql://root@127.0.0.1:3306/"
+"""The server that warehouses are made on."""
 
 Need = Callable[[], str]
 """What is missing, in a sentence; empty when nothing is."""
@@ -28,6 +32,15 @@ class NoSuchCampaign(Exception):
 def a_database_server() -> str:
     """PostgreSQL on this machine."""
     return "" if postgresql_version() else f"needs a database server at {POSTGRESQL}"
+
+
+def mariadb() -> str:
+    """MariaDB on this machine."""
+    try:
+        create_engine(MARIADB, poolclass=NullPool).connect().close()
+    except OperationalError:
+        return f"needs a database server at {MARIADB}"
+    return ""
 
 
 def gcc() -> str:
@@ -57,6 +70,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     "power_loss": (gcc,),
     "pause": (a_database_server,),
     "kill": (a_database_server,),
+    "collect": (a_database_server, mariadb),
     "recovery": (a_database_server,),
 }
 """Modules of this folder in the order they run in, each with what it needs. Those not there yet are left out."""
