@@ -195,6 +195,8 @@ def once(*given: Sequence[Row]) -> dict[str, list[str]]:
 
 
 def test_every_row_is_stored_once_when_the_process_is_killed_after_every_page(site: Site, config: Path) -> None:
+    records = site.spec["records"]  # nothing is read again, so that a cursor that moves too early shows
+    records |= {"overlap_seconds": 0} if "changed" in records else {"overlap_rows": 0}
     first, second = rows(3 * PAGE + 1), rows(PAGE, begin=3 * PAGE + 2)
     killed = 0
     for part in (first, second):
