@@ -217,6 +217,7 @@ def _collect(live: _Live) -> _Tick:
     cycle = collect_and_prepare(connector)
     held = cycle.collected.unreadable + cycle.prepared.quarantined
     news = [f"{held} new in quarantine: `connector quarantine list`"] if held else []
+    news += cycle.collected.warnings
     return _Tick(failures=cycle.failures, idle=cycle.collected.is_elsewhere, news=news)
 
 

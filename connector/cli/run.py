@@ -116,6 +116,8 @@ def _tell(cycle: Cycle) -> None:
     """Say what a person should know; nothing when there was nothing to do."""
     for failure in cycle.failures:
         say(f"error: {failure}")
+    for warning in cycle.collected.warnings:
+        say(f"warning: {warning}")
     if cycle.exit_code or _is_news(cycle):
         say(_sentence(cycle))
     if cycle.is_elsewhere:
@@ -139,6 +141,7 @@ def _summary(cycle: Cycle) -> dict[str, object]:
         "waiting": cycle.waiting,
         "next_at": cycle.next_at,
         "failures": [failure.cause for failure in cycle.failures],
+        "warnings": cycle.collected.warnings,
     }
 
 

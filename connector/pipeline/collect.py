@@ -13,10 +13,9 @@ reads again.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from connector.audit import log
 from connector.audit.events import Entry, Event
@@ -27,7 +26,7 @@ from connector.pipeline.entries import quarantined
 from connector.pipeline.leasing import held
 from connector.pipeline.wiring import ACTOR, Collection, Connector
 from connector.sources import inbox, quarantine
-from connector.sources.inbox import Stored
+from connector.sources.inbox import Stored, WindowSoFar
 from connector.sources.interface import Cursor, Page, UnreadableRow
 from connector.sources.quarantine import Held
 from connector.storage import leases
@@ -36,7 +35,8 @@ from connector.storage.leases import Lease
 
 _ENDED_ELSEWHERE = (FaultCode.LOOKUP_MISSING, FaultCode.LOOKUP_AMBIGUOUS, FaultCode.CODE_UNKNOWN, quarantine.RULE)
 """Reasons that a row looked up, a code list or another document can end although the record itself does not change."""
-_NEW, _SWEEP = "new", "sweep"
+_NEW: Literal["new"] = "new"
+_SWEEP: Literal["sweep"] = "sweep"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,12 +49,15 @@ class Collected:
     """Rows newly held in quarantine because they cannot become records."""
     is_elsewhere: bool = False
     """Another process is at it; nothing was done here."""
+    warnings: list[str] = field(default_factory=list)
+    """What a person has to look at in the source."""
 
     def add(self, other: Collected) -> None:
         """Count what was collected besides."""
         self.changed += other.changed
         self.unreadable += other.unreadable
         self.is_elsewhere |= other.is_elsewhere
+        self.warnings += other.warnings
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,15 +72,21 @@ class Window:
     stored: int = 0
     keys: set[str] | None = None
     """Which records there are; None where nobody asks."""
-    _sha: Any = field(default_factory=hashlib.sha256)
+    digest: str = ""
+    """A chain over the records in the order they are read, each link SHA-256 of the link before, key and content."""
 
     def add(self, page: Page) -> None:
-        """Count the records of a page and add them to the digest: key and content, in the order they are read."""
+        """Count the rows of a page, and add its records to the digest."""
         for record in page.records:
-            self._sha.update(f"{record.key.key}\0{digest(record.to_json())}\n".encode())
+            self.digest = digest(f"{self.digest}\n{record.key.key}\n{digest(record.to_json())}")
         self.rows += page.rows
         if self.keys is not None:
             self.keys |= {one.key.key for one in page.records} | {one.key.key for one in page.unreadable}
+
+    @property
+    def so_far(self) -> WindowSoFar:
+        """What is to be known of it should this process end here."""
+        return WindowSoFar(begin=self.begin, rows=self.rows, stored=self.stored, digest=self.digest)
 
     def certificate(self, collection: str, cursor: Cursor | None, **more: object) -> Entry:
         """What the log says of it."""
@@ -88,7 +97,7 @@ class Window:
             "to": str(end) if end else "the beginning",
             "rows": self.rows,
             "stored": self.stored,
-            "digest": self._sha.hexdigest(),
+            "digest": self.digest,
         }
         return Entry(event=Event.WINDOW_READ, source_key=collection, detail=detail | more)
 
@@ -111,21 +120,37 @@ def _collect(connector: Connector, collection: Collection, lease: Lease, total: 
     collection.source.refresh()
     with connector.database.read() as connection:
         cursor = inbox.read_cursor(connection, collection.name)
+        so_far = inbox.window_so_far(connection, collection.name)
     earlier = collection.source.before(cursor) if cursor is not None else None
     if earlier is not None:
-        read_window(connector, collection, lease, Window(kind="overlap", begin=earlier, end=cursor), total)
-    read_window(connector, collection, lease, Window(kind="new", begin=cursor, end=None), total)
+        read_window(
+            connector, collection, lease, Window(kind="overlap", begin=earlier, end=cursor), total, after=earlier
+        )
+    window = Window(kind=_NEW, begin=cursor, end=None)
+    if so_far is not None:  # a pass that was cut off; its certificate tells of all of it
+        window = Window(
+            kind=_NEW, begin=so_far.begin, end=None, rows=so_far.rows, stored=so_far.stored, digest=so_far.digest
+        )
+    read_window(connector, collection, lease, window, total, after=cursor)
     with connector.database.write(Deed.TRY_AGAIN) as transaction:
         lock(transaction, "prepare")
         quarantine.try_again(transaction, collection.name, _ENDED_ELSEWHERE)
 
 
-def read_window(connector: Connector, collection: Collection, lease: Lease, window: Window, total: Collected) -> bool:
+def read_window(
+    connector: Connector,
+    collection: Collection,
+    lease: Lease,
+    window: Window,
+    total: Collected,
+    *,
+    after: Cursor | None,
+) -> bool:
     """Read a window to its end and certify it if it brought something; False when the connector stops before.
 
-    Only what is new moves the cursor.
+    after: where to go on in it. Only what is new moves the cursor.
     """
-    cursor, more, begun = window.begin, True, connector.elapsed()
+    cursor, more, begun = after, True, connector.elapsed()
     while more and not connector.is_stopping():
         page = collection.source.page(cursor, window.end)
         window.add(page)
@@ -151,6 +176,8 @@ def read_window(connector: Connector, collection: Collection, lease: Lease, wind
             entries += [
                 Entry(event=Event.QUARANTINE_LEFT, source_key=str(key), document_type=kind) for key, kind in over
             ]
+            if window.kind == _NEW:
+                inbox.keep_window(transaction, collection.name, window.so_far if more else None)
             if not more and window.stored and window.kind != _SWEEP:
                 entries.append(window.certificate(collection.name, cursor))
             log.append(transaction, entries, actor=ACTOR, time=now)

@@ -81,10 +81,16 @@ def _sweep(connector: Connector, collection: Collection, plan: Sweep, lease: Lea
     if begin is None or end is None:
         return
     window = Window(kind="sweep", begin=begin, end=end, keys=set())
-    if not read_window(connector, collection, lease, window, total):
+    counts = [source.count(begin, end)]
+    if not read_window(connector, collection, lease, window, total, after=begin):
         return
+    counts.append(source.count(begin, end))
+    if not min(counts) <= window.rows <= max(counts):  # what changes meanwhile leaves the window
+        total.warnings.append(
+            f"{collection.name}: the sweep read {window.rows} rows where the source counts {counts[-1]}; "
+            "look whether the query of the records file gives each row once, whenever it is asked"
+        )
     gone, moved = _missing(connector, collection, begin, end, window.keys or set())
-    counted = source.count(begin, end)
     with connector.database.write(Deed.COLLECT) as transaction:
         lock(transaction, f"collect {collection.name}")
         lock(transaction, "prepare")
@@ -97,7 +103,7 @@ def _sweep(connector: Connector, collection: Collection, plan: Sweep, lease: Lea
         inbox.note_gone(transaction, gone)
         entries = [Entry(event=Event.DISAPPEARED, source_key=str(key)) for key in gone]
         entries += [quarantined(one) for one in fresh]
-        entries.append(window.certificate(collection.name, end, counted=counted, gone=len(gone)))
+        entries.append(window.certificate(collection.name, end, counted=counts[-1], gone=len(gone)))
         inbox.note_sweep(transaction, collection.name, now=now)
         log.append(transaction, entries, actor=ACTOR, time=now)
     total.unreadable += len(fresh)

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, func, insert, or_, select, update
 
 from connector.errors import ConnectorError, PayloadArchived
 from connector.messages.records import SourceKey, SourceRecord, digest
 from connector.sources.interface import Cursor
 from connector.sources.rows import OWN
 from connector.storage.limits import portions
-from connector.storage.sources import SOURCE_CURSORS, SOURCE_RECORDS, SWEEPS
+from connector.storage.sources import SOURCE_CURSORS, SOURCE_RECORDS, SOURCE_WINDOWS, SWEEPS
 
 _SUPERSEDED = "superseded"
 GONE = "gone"
@@ -47,6 +47,35 @@ def move_cursor(transaction: Connection, collection: str, cursor: Cursor) -> Non
         transaction.execute(
             insert(SOURCE_CURSORS).values(collection=collection, changed_at=cursor.changed_at, key=cursor.key)
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowSoFar:
+    """What a pass has read of what is new, page by page; it outlives the process."""
+
+    begin: Cursor | None
+    """None: the beginning."""
+    rows: int
+    stored: int
+    digest: str
+
+
+def window_so_far(connection: Connection, collection: str) -> WindowSoFar | None:
+    """Of the pass that did not come to its end; None where the last one did."""
+    row = connection.execute(select(SOURCE_WINDOWS).where(SOURCE_WINDOWS.c.collection == collection)).one_or_none()
+    if row is None:
+        return None
+    begin = Cursor(changed_at=row.changed_at, key=row.key) if row.key is not None else None
+    return WindowSoFar(begin=begin, rows=row.rows, stored=row.stored, digest=row.digest)
+
+
+def keep_window(transaction: Connection, collection: str, window: WindowSoFar | None) -> None:
+    """Remember how far the pass is; None: it is at its end."""
+    transaction.execute(delete(SOURCE_WINDOWS).where(SOURCE_WINDOWS.c.collection == collection))
+    if window is not None:
+        begin = {} if window.begin is None else {"changed_at": window.begin.changed_at, "key": window.begin.key}
+        counted = {"rows": window.rows, "stored": window.stored, "digest": window.digest}
+        transaction.execute(insert(SOURCE_WINDOWS).values(collection=collection, **begin, **counted))
 
 
 def swept_at(connection: Connection, collection: str) -> datetime | None:

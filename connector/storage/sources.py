@@ -31,6 +31,20 @@ class SweepRow(SQLModel, table=True):
     swept_at: datetime = Field(sa_column=Column(UtcTime, nullable=False))
 
 
+class WindowRow(SQLModel, table=True):
+    """What the pass that is under way has read of each collection, for its certificate."""
+
+    __tablename__ = "source_window"
+
+    collection: str = Field(primary_key=True)
+    changed_at: str | None
+    """Where it began, as in `SourceCursorRow`; None: at the beginning."""
+    key: str | None
+    rows: int
+    stored: int
+    digest: str
+
+
 class SourceRecordRow(SQLModel, table=True):
     """One version of one source record. Versions are only added."""
 
@@ -93,5 +107,6 @@ class QuarantineRow(SQLModel, table=True):
 
 SOURCE_CURSORS = table_of(SourceCursorRow)
 SWEEPS = table_of(SweepRow)
+SOURCE_WINDOWS = table_of(WindowRow)
 SOURCE_RECORDS = table_of(SourceRecordRow)
 QUARANTINE = table_of(QuarantineRow)

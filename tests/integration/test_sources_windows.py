@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,44 @@ def test_certificate_of_a_window_has_the_same_digest_when_the_same_rows_are_read
     for _ in range(3):
         collect(connector, collection)
     assert len(windows(connector)) == 2  # silence when nothing came
+
+
+def test_certificate_tells_of_the_whole_window_though_the_process_ended_in_the_middle(
+    enterprise: Wire, database: Database, site: Path, source_of: Open
+) -> None:
+    connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}", _WITH_NOTE))
+    for pages in (1, 2, 3):
+        answers = iter([False] * pages + [True] * 9)
+        collect(replace(connector, is_stopping=partial(next, answers)), collection)
+    assert 3 < len(collected(connector)) < 20
+    assert windows(connector) == []
+    collect(connector, collection)
+    sweep(connector, collection, Sweeping.NOW)
+    new, swept = windows(connector)
+    assert (new["from"], new["rows"], new["stored"]) == ("the beginning", 20, 20)
+    assert (new["to"], new["digest"]) == (swept["to"], swept["digest"])
+
+
+def test_sweep_warns_when_the_source_counts_more_rows_than_it_gives(
+    enterprise: Wire, database: Database, site: Path, source_of: Open
+) -> None:
+    """Here because it takes two numbers for the same that are not."""
+    with closing(sqlite3.connect(site)) as connection, connection:
+        connection.execute("CREATE TABLE parcel (no TEXT COLLATE NOCASE, changed TEXT)")
+        rows = [("a", wall_clock(60)), ("A", wall_clock(50)), ("b", wall_clock(40))]
+        connection.executemany("INSERT INTO parcel VALUES (?, ?)", [(number, rows[0][1]) for number, _ in rows])
+    file = _FILE | {
+        "query": "SELECT p.no, p.changed FROM parcel p",
+        "columns": {"no": "text", "changed": "time"},
+        "key": ["no"],
+        "unique": "no",
+        "page_size": 1,
+    }
+    connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}", file))
+    assert collect(connector, collection).changed == 2
+    (warning,) = sweep(connector, collection, Sweeping.NOW).warnings
+    assert "read 2 rows where the source counts 3" in warning
+    assert (windows(connector)[-1]["rows"], windows(connector)[-1]["counted"]) == (2, 3)
 
 
 def test_row_that_is_gone_is_told_once_and_taken_up_again_when_it_is_back(

@@ -1,4 +1,4 @@
-"""Parts of rows and corrections, what returns have taken of export lines, releases, and when a source was swept."""
+"""Parts of rows and corrections, what returns have taken of export lines, releases, and how sources were read."""
 
 import json
 
@@ -24,6 +24,16 @@ def upgrade() -> None:
         "sweep",
         sa.Column("collection", sa.String(), nullable=False),
         sa.Column("swept_at", UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("collection"),
+    )
+    op.create_table(
+        "source_window",
+        sa.Column("collection", sa.String(), nullable=False),
+        sa.Column("changed_at", sa.String(), nullable=True),
+        sa.Column("key", sa.String(), nullable=True),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("stored", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("collection"),
     )
     table = op.create_table(
