@@ -9,7 +9,11 @@ from connector.bootstrap import read_mappings, source_database, sources_of
 from connector.config import Settings
 from connector.doctor.findings import Finding, faults, ok, warning
 from connector.errors import ConnectorError
+from connector.sources.folder import DropFolder
 from connector.sources.rights import rights_needed, rights_to_write
+
+_SHOWN = 5
+"""File names that a line has room for."""
 
 
 def mappings(settings: Settings) -> Iterator[Finding]:
@@ -29,6 +33,9 @@ def sources(settings: Settings) -> Iterator[Finding]:
         check = f"source {name}"
         try:
             with closing(source_database(settings, name)) as database:
+                if database.folder is not None:
+                    yield from _folder(check, database.folder)
+                    continue
                 with database.reading() as connection:
                     connection.exec_driver_sql("SELECT 1")
                 with database.reading() as connection:
@@ -49,6 +56,14 @@ def sources(settings: Settings) -> Iterator[Finding]:
             )
 
 
+def _folder(check: str, folder: DropFolder) -> Iterator[Finding]:
+    unmatched = folder.unmatched()
+    yield ok(check, "its folder can be read; its files are only ever read")
+    if unmatched:
+        shown = ", ".join(unmatched[:_SHOWN]) + (f" and {len(unmatched) - _SHOWN} more" if unmatched[_SHOWN:] else "")
+        yield warning(check, f"no pattern names these files: {shown}", "add one to its files, or take them away")
+
+
 def collections(settings: Settings) -> Iterator[Finding]:
     """Each query of the records files answers with the columns that are declared."""
     try:
@@ -60,7 +75,10 @@ def collections(settings: Settings) -> Iterator[Finding]:
         check = f"collection {name}"
         try:
             source.probe()
-            yield ok(check, "its queries answer with the declared columns")
+            if source.waits_for_files:
+                yield warning(check, "no file has come yet for a table that it reads", "put one down and `run --once`")
+            else:
+                yield ok(check, "its queries answer with the declared columns")
         except ConnectorError as error:
             yield from faults(check, error)
     for database in databases.values():

@@ -81,6 +81,11 @@ class SourceDatabase:
         if self._folder is not None:
             self._folder.take()
 
+    @property
+    def folder(self) -> DropFolder | None:
+        """Where its rows come from, where that is a folder of files."""
+        return self._folder
+
     def lacks(self, query: str) -> bool:
         """Whether a query names a table that no file has come for yet, so that there is nothing to ask."""
         return self._folder is not None and self._folder.lacks(query)

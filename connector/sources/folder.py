@@ -68,7 +68,7 @@ class DropFolder:
         Raises `SourceUnreachable` when the folder is not there, or one of its files cannot be read; the others are
         taken before.
         """
-        failed: OSError | None = None
+        failed: Exception | None = None
         with self._translated():
             with closing(self._open()) as connection:
                 staging.make_tables(connection, self._files.values())
@@ -78,10 +78,15 @@ class DropFolder:
             for file in found:
                 try:
                     self._take(file)
-                except OSError as error:
+                except (OSError, MissingLibrary) as error:
                     failed = error
             if failed:
                 raise failed
+
+    def unmatched(self) -> list[str]:
+        """Names of finished files that belong to no table. Raises `SourceUnreachable`."""
+        with self._translated():
+            return sorted(path.name for path in self._finished() if self._settings(path.name) is None)
 
     def lacks(self, query: str) -> bool:
         """Whether a query names a table that no file was taken into yet, so that nobody knows its columns."""
@@ -98,12 +103,19 @@ class DropFolder:
         return sorted(found, key=lambda file: (file.stamp.changed, file.name))
 
     def _candidates(self) -> Iterator[DroppedFile]:
-        for path in self._folder.iterdir():
-            name = path.name
-            settings = next((one for pattern, one in self._files.items() if fnmatchcase(name, pattern)), None)
-            is_unfinished = name.startswith(_NEVER_BEGINS) or name.lower().endswith(_NEVER_ENDS)
-            if settings is not None and not is_unfinished and path.is_file():
+        for path in self._finished():
+            if settings := self._settings(path.name):
                 yield DroppedFile(path=path, stamp=Stamp.of(path), settings=settings)
+
+    def _finished(self) -> Iterator[Path]:
+        """Files whose names do not say that they are still written."""
+        for path in self._folder.iterdir():
+            is_unfinished = path.name.startswith(_NEVER_BEGINS) or path.name.lower().endswith(_NEVER_ENDS)
+            if not is_unfinished and path.is_file():
+                yield path
+
+    def _settings(self, name: str) -> FileSettings | None:
+        return next((one for pattern, one in self._files.items() if fnmatchcase(name, pattern)), None)
 
     def _take(self, file: DroppedFile) -> None:
         if not file.is_unchanged():

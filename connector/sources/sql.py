@@ -145,6 +145,13 @@ class SqlSource:
         for lookup in self._lookups.values():
             lookup.probe()
 
+    @property
+    def waits_for_files(self) -> bool:
+        """Whether it names a table that no file has come for yet, of which nothing can be tried."""
+        return any(
+            database.lacks(query) for database in self._databases for query in self._file.queries_of(database.name)
+        )
+
     def look_up(self, names: Sequence[str], records: Sequence[SourceRecord]) -> Lookups:
         """The named lookups for these records, one query for each lookup (one for each 500 keys).
 
