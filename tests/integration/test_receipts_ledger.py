@@ -83,7 +83,7 @@ def test_receipt_belongs_to_the_newest_revision_sent_before_it_when_its_guid_is_
 ) -> None:
     old = keep("1", at=NOW - timedelta(hours=1), message_id="m1")[0]
     new = keep("1", revision=2, at=NOW, message_id="m2")[0]
-    keep("1", revision=3, at=NOW, message_id="m3")  # waits to be sent
+    keep("1", revision=3, at=NOW + timedelta(hours=2), message_id="m3")  # waits to be sent
     for minutes in (0, 60):
         with database.write(Deed.CLAIM) as transaction:
             queue.claim(transaction, "send", now=NOW + timedelta(minutes=minutes), lease=timedelta(hours=9))
