@@ -2,7 +2,7 @@
 
 In each trial a warehouse of one kind goes on working between the lives of the process: rows come, share their times,
 come late, change with and without a change of their time, go. Whatever it held must stand in the end, each content of
-a record once.
+a record once. In the last trial it is AdventureWorks' whole receiving, page by page.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from connector.config import load
 from connector.deeds import Deed, unwatched
 from connector.messages.records import decode
 from connector.pipeline.collect import collect
+from connector.pipeline.cycle import collect_and_prepare
 from connector.pipeline.leasing import end_all
 from connector.pipeline.sweep import Sweeping, sweep
 from connector.storage import schema
@@ -34,12 +35,14 @@ from connector.storage.sources import SOURCE_RECORDS
 from tests.campaigns.campaign import Campaign, Outcome, Plant, Trial
 from tests.campaigns.collect_warehouses import KINDS, Warehouse, opened
 from tests.campaigns.daemon_under_test import Aim, Death
+from tests.campaigns.listing import REFERENCE
 from tests.forks import FORKS
-from tests.integration.any_warehouse import WOD_HEAD, connect
+from tests.integration.any_warehouse import LINES, WOD_HEAD, adventureworks, connect, wrong_events
 
 _ROUNDS = 5
 _LIVES = 100
 """After so many, a round that should come to an end does not."""
+_TRIALS = 180
 _PORT = 8610
 """Of an office that nobody calls."""
 _MAPPING = f"""\
@@ -74,6 +77,8 @@ class _Doom:
 
 def run(trial: Trial) -> Outcome:
     """One trial."""
+    if trial.number == _TRIALS:
+        return _every_line(trial)
     random, kind = Random(trial.seed), KINDS[(trial.number - 1) % len(KINDS)]
     with opened(kind, trial.folder, random) as warehouse:
         files = {"moves.toml": warehouse.records, "events.toml": _MAPPING}
@@ -82,6 +87,21 @@ def run(trial: Trial) -> Outcome:
             schema.upgrade(database)
             figures, violations = _play(warehouse, config, database, random)
     return Outcome(figures=figures | {f"trials of {kind}": 1}, violations=tuple(f"{kind}: {one}" for one in violations))
+
+
+def _every_line(trial: Trial) -> Outcome:
+    """AdventureWorks' receiving, killed after every page of ten."""
+    config = adventureworks(trial.folder, _PORT, REFERENCE)
+    with closing(unchecked_database(load(config))) as database:
+        schema.upgrade(database)
+    lives = 1
+    while not _live(config, _Doom(aim=_AFTER_A_PAGE)) and lives <= LINES:
+        lives += 1
+    collect_and_prepare(build_connector(load(config)))
+    violations = tuple(wrong_events(config))
+    if lives < LINES / 10:
+        violations += (f"{lives} lives are fewer than there are pages",)
+    return Outcome(figures={"kills": lives - 1, "lines": LINES}, violations=violations)
 
 
 def _play(warehouse: Warehouse, config: Path, database: Database, random: Random) -> tuple[Counter[str], list[str]]:
@@ -176,7 +196,7 @@ CAMPAIGN = Campaign(
     proves="a process that collects may be killed after every page and at any moment, from whatever warehouse: nothing "
     "is lost and nothing is stored twice",
     run=run,
-    full=180,
+    full=_TRIALS,
     small=3,
     demands={"kills": 2_000, "contents": 12_000, "late": 800, "gone": 400},
     plants=(

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import shutil
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import psycopg
 from sqlalchemy import NullPool, create_engine
@@ -20,6 +22,9 @@ POSTGRESQL = "postgresql://postgres@127.0.0.1:5432/postgres"
 """The server that campaigns make their databases on."""
 MARIADB = "mysql+pymysql://root@127.0.0.1:3306/"
 """The server that warehouses are made on."""
+
+REFERENCE = Path(os.environ.get("CONNECTOR_REFERENCE", Path(__file__).parents[3] / "shared"))
+"""Samples kept beside the repository; never part of it."""
 
 Need = Callable[[], str]
 """What is missing, in a sentence; empty when nothing is."""
@@ -41,6 +46,11 @@ def mariadb() -> str:
     except OperationalError:
         return f"needs a database server at {MARIADB}"
     return ""
+
+
+def reference() -> str:
+    """The warehouses that stand beside the project."""
+    return "" if REFERENCE.is_dir() else f"needs reference material in {REFERENCE}; set CONNECTOR_REFERENCE"
 
 
 def gcc() -> str:
@@ -70,7 +80,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     "power_loss": (gcc,),
     "pause": (a_database_server,),
     "kill": (a_database_server,),
-    "collect": (a_database_server, mariadb),
+    "collect": (a_database_server, mariadb, reference),
     "recovery": (a_database_server,),
 }
 """Modules of this folder in the order they run in, each with what it needs. Those not there yet are left out."""
