@@ -13,6 +13,7 @@ reads again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -35,6 +36,9 @@ from connector.storage.leases import Lease
 
 _ENDED_ELSEWHERE = (FaultCode.LOOKUP_MISSING, FaultCode.LOOKUP_AMBIGUOUS, FaultCode.CODE_UNKNOWN, quarantine.RULE)
 """Reasons that a row looked up, a code list or another document can end although the record itself does not change."""
+_AT_A_TIME = 30.0
+"""Seconds after which a long pass looks again for rows that were committed late, behind the place it has come to by
+then: in the next pass it may lie too far behind."""
 _NEW: Literal["new"] = "new"
 _SWEEP: Literal["sweep"] = "sweep"
 
@@ -68,6 +72,8 @@ class Window:
     begin: Cursor | None
     end: Cursor | None
     """None: as far as there is anything."""
+    place: Cursor | None
+    """How far it has been read."""
     rows: int = 0
     stored: int = 0
     keys: set[str] | None = None
@@ -88,9 +94,9 @@ class Window:
         """What is to be known of it should this process end here."""
         return WindowSoFar(begin=self.begin, rows=self.rows, stored=self.stored, digest=self.digest)
 
-    def certificate(self, collection: str, cursor: Cursor | None, **more: object) -> Entry:
+    def certificate(self, collection: str, **more: object) -> Entry:
         """What the log says of it."""
-        end = self.end or cursor
+        end = self.end or self.place
         detail = {
             "window": self.kind,
             "from": str(self.begin) if self.begin else "the beginning",
@@ -121,20 +127,34 @@ def _collect(connector: Connector, collection: Collection, lease: Lease, total: 
     with connector.database.read() as connection:
         cursor = inbox.read_cursor(connection, collection.name)
         so_far = inbox.window_so_far(connection, collection.name)
-    earlier = collection.source.before(cursor) if cursor is not None else None
-    if earlier is not None:
-        read_window(
-            connector, collection, lease, Window(kind="overlap", begin=earlier, end=cursor), total, after=earlier
-        )
-    window = Window(kind=_NEW, begin=cursor, end=None)
+    new = Window(kind=_NEW, begin=cursor, end=None, place=cursor)
     if so_far is not None:  # a pass that was cut off; its certificate tells of all of it
-        window = Window(
-            kind=_NEW, begin=so_far.begin, end=None, rows=so_far.rows, stored=so_far.stored, digest=so_far.digest
+        new = Window(
+            kind=_NEW,
+            begin=so_far.begin,
+            end=None,
+            place=cursor,
+            rows=so_far.rows,
+            stored=so_far.stored,
+            digest=so_far.digest,
         )
-    read_window(connector, collection, lease, window, total, after=cursor)
+    is_over = False
+    while not is_over and not connector.is_stopping():
+        _read_again(connector, collection, lease, total)
+        is_over = read_window(connector, collection, lease, new, total, seconds=_AT_A_TIME)
     with connector.database.write(Deed.TRY_AGAIN) as transaction:
         lock(transaction, "prepare")
         quarantine.try_again(transaction, collection.name, _ENDED_ELSEWHERE)
+
+
+def _read_again(connector: Connector, collection: Collection, lease: Lease, total: Collected) -> None:
+    """Read what lies just before the place that the collection has come to."""
+    with connector.database.read() as connection:
+        cursor = inbox.read_cursor(connection, collection.name)
+    earlier = collection.source.before(cursor) if cursor is not None else None
+    if earlier is not None:
+        window = Window(kind="overlap", begin=earlier, end=cursor, place=earlier)
+        read_window(connector, collection, lease, window, total)
 
 
 def read_window(
@@ -144,18 +164,19 @@ def read_window(
     window: Window,
     total: Collected,
     *,
-    after: Cursor | None,
+    seconds: float = math.inf,
 ) -> bool:
-    """Read a window to its end and certify it if it brought something; False when the connector stops before.
+    """Read a window to its end and certify it if it brought something; whether it came to that.
 
-    after: where to go on in it. Only what is new moves the cursor.
+    It does not when the connector stops before, or after so many seconds. Only what is new moves the cursor.
     """
-    cursor, more, begun = after, True, connector.elapsed()
-    while more and not connector.is_stopping():
-        page = collection.source.page(cursor, window.end)
+    more, begun = True, connector.elapsed()
+    last = begun + seconds
+    while more and not connector.is_stopping() and connector.elapsed() <= last:
+        page = collection.source.page(window.place, window.end)
         window.add(page)
         news = _news(connector, collection, window, page)
-        cursor, more = page.cursor, page.more
+        window.place, more = page.cursor, page.more
         if not (news or (not more and window.stored)):
             begun = _keep(connector, lease, begun)
             continue  # nothing came, or only what is known
@@ -172,14 +193,14 @@ def read_window(
             quarantine.hold(transaction, unreadable, now=now)
             over = quarantine.release_from(transaction, quarantine.ROW_DISAPPEARED, news.back, now=now)
             over += quarantine.release_from(transaction, quarantine.UNREADABLE, news.corrected, now=now)
-            entries = [_collected(one) for one in stored] + [quarantined(one) for one in unreadable]
+            entries = [collected_entry(one) for one in stored] + [quarantined(one) for one in unreadable]
             entries += [
                 Entry(event=Event.QUARANTINE_LEFT, source_key=str(key), document_type=kind) for key, kind in over
             ]
             if window.kind == _NEW:
                 inbox.keep_window(transaction, collection.name, window.so_far if more else None)
             if not more and window.stored and window.kind != _SWEEP:
-                entries.append(window.certificate(collection.name, cursor))
+                entries.append(window.certificate(collection.name))
             log.append(transaction, entries, actor=ACTOR, time=now)
         begun = connector.elapsed()
         total.changed += len(stored)
@@ -255,7 +276,8 @@ def _news(connector: Connector, collection: Collection, window: Window, page: Pa
     )
 
 
-def _collected(stored: Stored) -> Entry:
+def collected_entry(stored: Stored) -> Entry:
+    """What the log says of a version that was stored."""
     record = stored.record
     return Entry(
         event=Event.COLLECTED,

@@ -8,6 +8,7 @@ source itself counts in the same window.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from enum import Enum, auto
 
 from connector.audit import log
@@ -18,7 +19,7 @@ from connector.messages.catalogue import message_type
 from connector.messages.records import SourceKey, SourceRecord
 from connector.outbox import documents
 from connector.outbox.documents import Standing
-from connector.pipeline.collect import Collected, Window, read_window
+from connector.pipeline.collect import Collected, Window, collected_entry, read_window
 from connector.pipeline.entries import quarantined
 from connector.pipeline.leasing import held
 from connector.pipeline.wiring import ACTOR, Collection, Connector
@@ -31,6 +32,7 @@ from connector.storage.leases import Lease
 
 _SUSPICIOUS = 100
 """So many rows may be gone; of more, only half of the window."""
+_SOON = timedelta(hours=1)
 
 
 class Sweeping(Enum):
@@ -79,10 +81,15 @@ def _sweep(connector: Connector, collection: Collection, plan: Sweep, lease: Lea
         end = inbox.read_cursor(connection, collection.name)
     begin = source.before(end, plan.back) if end is not None else None
     if begin is None or end is None:
+        if end is not None:
+            total.warnings.append(
+                f"{collection.name}: its change times are written as {end.changed_at}, a form in which no earlier time "
+                "can be named, so nothing is read again; have the query write them as 2026-06-01 08:00:00"
+            )
         return
-    window = Window(kind="sweep", begin=begin, end=end, keys=set())
+    window = Window(kind="sweep", begin=begin, end=end, place=begin, keys=set())
     counts = [source.count(begin, end)]
-    if not read_window(connector, collection, lease, window, total, after=begin):
+    if not read_window(connector, collection, lease, window, total):
         return
     counts.append(source.count(begin, end))
     if not min(counts) <= window.rows <= max(counts):  # what changes meanwhile leaves the window
@@ -96,16 +103,18 @@ def _sweep(connector: Connector, collection: Collection, plan: Sweep, lease: Lea
         lock(transaction, "prepare")
         now = connector.clock(transaction)
         leases.extend(transaction, lease, now=now)
-        total.changed += len(inbox.store(transaction, moved, now=now))
+        stored = inbox.store(transaction, moved, now=now)
         waiting = [_waits(standing) for standing in documents.standing(transaction, gone) if _may_go(standing)]
         fresh = quarantine.not_yet_held(transaction, waiting)
         quarantine.hold(transaction, fresh, now=now)
         inbox.note_gone(transaction, gone)
-        entries = [Entry(event=Event.DISAPPEARED, source_key=str(key)) for key in gone]
+        entries = [collected_entry(one) for one in stored]
+        entries += [Entry(event=Event.DISAPPEARED, source_key=str(key)) for key in gone]
         entries += [quarantined(one) for one in fresh]
-        entries.append(window.certificate(collection.name, end, counted=counts[-1], gone=len(gone)))
+        entries.append(window.certificate(collection.name, counted=counts[-1], gone=len(gone)))
         inbox.note_sweep(transaction, collection.name, now=now)
         log.append(transaction, entries, actor=ACTOR, time=now)
+    total.changed += len(stored)
     total.unreadable += len(fresh)
 
 
@@ -119,16 +128,24 @@ def _missing(
     with connector.database.read() as connection:
         stored = inbox.keys_between(connection, collection.name, first, last)
     missing = [key for key in stored if key.key not in seen]
-    if len(missing) > _SUSPICIOUS and len(missing) * 2 > len(stored):
+    found = collection.source.all_current(missing)
+    gone = [key for key in missing if key not in found]
+    if len(gone) > _SUSPICIOUS and len(gone) * 2 > len(stored):
+        _put_off(connector, collection)
         raise SourceChanged(
-            f"{collection.name}: {len(missing)} of {len(stored)} records collected before are not there any more",
-            effect="none of them is held for that, and the sweep does not count",
+            f"{collection.name}: {len(gone)} of {len(stored)} records collected before are not there any more",
+            effect="none of them is held for that; the sweep is tried again, an hour from now at the latest",
             remedy="check the query of the records file and the source; where they are gone for good, sweep fewer days",
         )
-    found = collection.source.all_current(missing)
-    return [key for key in missing if key not in found], [
-        one for one in found.values() if isinstance(one, SourceRecord)
-    ]
+    return gone, [one for one in found.values() if isinstance(one, SourceRecord)]
+
+
+def _put_off(connector: Connector, collection: Collection) -> None:
+    """Have the next sweep come sooner than usual, but not with the next pass: it reads much."""
+    every = collection.source.sweep.every if collection.source.sweep else timedelta()
+    with connector.database.write(Deed.COLLECT) as transaction:
+        now = connector.clock(transaction) - every + min(every, _SOON)
+        inbox.note_sweep(transaction, collection.name, now=now)
 
 
 def _may_go(standing: Standing) -> bool:

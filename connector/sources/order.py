@@ -20,7 +20,13 @@ from connector.sources.query import Query, ReadRow, parameter
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
-_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:([ T])(\d\d:\d\d(?::\d\d)?)([.,]\d+)?(.*))?", re.ASCII | re.DOTALL)
+_MOMENT = re.compile(
+    r"(\d{4})(?P<dash>-?)(\d\d)(?P=dash)(\d\d)"
+    r"(?:(?P<blank>[ T])(?P<hour>\d\d)(?:(?P<colon>:?)(?P<minute>\d\d)(?:(?P=colon)(?P<second>\d\d)"
+    r"(?P<fraction>[.,]\d+)?)?)?(?P<offset>.*))?",
+    re.ASCII | re.DOTALL,
+)
+_BELOW_HOURS = (("minute", "%M"), ("second", "%S"))
 
 
 class Order:
@@ -97,7 +103,7 @@ class Order:
 def before(cursor: Cursor, back: timedelta) -> Cursor | None:
     """Before everything that changed up to so long before a place; None where its time is in a form we cannot shift.
 
-    The time keeps its form, blank or T, fraction and offset, so that it compares in the source as the others do.
+    The time keeps its form, dashes, blank or T, fraction and offset, so that it compares in the source as others do.
 
     >>> at = Cursor(changed_at='"2026-06-01T00:02:00.500+08:00"', key="7")
     >>> before(at, timedelta(minutes=5)).changed_at
@@ -107,12 +113,15 @@ def before(cursor: Cursor, back: timedelta) -> Cursor | None:
     found = _MOMENT.fullmatch(text) if isinstance(text, str) else None
     if found is None:
         return None
-    day, separator, clock, fraction, offset = found.groups()
+    year, _, month, day, *_rest = found.groups()
+    hour, minute, second = (found[name] or "00" for name in ("hour", "minute", "second"))
     try:
-        moment = datetime.fromisoformat(f"{day}T{clock or '00:00'}") - back
+        moment = datetime.fromisoformat(f"{year}-{month}-{day}T{hour}:{minute}:{second}") - back
     except (ValueError, OverflowError):
         return None
-    shifted = f"{moment:%Y-%m-%d}"
-    if separator:
-        shifted += f"{separator}{moment:%H:%M:%S}" + re.sub(r"\d", "0", fraction or "") + offset
+    shifted = found["dash"].join((f"{moment.year:04}", f"{moment:%m}", f"{moment:%d}"))
+    if found["blank"]:
+        parts = [f"{moment:%H}", *(f"{moment:{form}}" for name, form in _BELOW_HOURS if found[name])]
+        fraction = re.sub(r"\d", "0", found["fraction"] or "")
+        shifted += found["blank"] + (found["colon"] or "").join(parts) + fraction + found["offset"]
     return Cursor(changed_at=json.dumps(shifted, ensure_ascii=False), key="null")

@@ -220,9 +220,9 @@ CAMPAIGN = Campaign(
         Plant(
             name="cursor-before-records",
             file="pipeline/collect.py",
-            old="        page = collection.source.page(cursor, window.end)\n",
+            old="        page = collection.source.page(window.place, window.end)\n",
             new="""\
-        page = collection.source.page(cursor, window.end)
+        page = collection.source.page(window.place, window.end)
         if page.remember is not None and window.kind == _NEW:
             with connector.database.write(Deed.COLLECT) as transaction:
                 inbox.move_cursor(transaction, collection.name, page.remember)

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +317,39 @@ def test_sweep_warns_when_the_source_counts_more_rows_than_it_gives(
     (warning,) = sweep(connector, collection, Sweeping.NOW).warnings
     assert "read 2 rows where the source counts 3" in warning
     assert (windows(connector)[-1]["rows"], windows(connector)[-1]["counted"]) == (2, 3)
+
+
+def test_row_that_is_committed_late_is_found_though_the_pass_is_long_and_ends_far_behind_it(
+    enterprise: Wire, database: Database, site: Path, source_of: Open
+) -> None:
+    connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}", _WITH_NOTE))
+    pages = count()
+
+    def is_stopping() -> bool:  # asked before each page
+        if next(pages) == 4:
+            late = wall_clock(86400 * 2 - 3 * 600 + 200)
+            change(site, "INSERT INTO event (id, name, changed) VALUES (99, 'late', ?)", late)
+        return False
+
+    seconds = count(0, 20)
+    collect(replace(connector, is_stopping=is_stopping, elapsed=lambda: next(seconds)), collection)
+    assert collected(connector) == {"late", *(f"N{number}" for number in range(1, 21))}
+    assert [(one["window"], one["rows"]) for one in windows(connector)] == [("overlap", 2), ("new", 20)]
+
+
+@pytest.mark.parametrize("form", ["%Y%m%dT%H%M%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S.%f+08:00", "%Y%m%d %H%M"])
+def test_late_row_is_found_in_whatever_form_times_are_written(
+    enterprise: Wire, database: Database, site: Path, source_of: Open, form: str
+) -> None:
+    change(site, "DELETE FROM event")
+    noon = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    for number, minute in enumerate([3, 5, 7, 2, 4]):
+        at = noon.replace(minute=minute).strftime(form)
+        change(site, "INSERT INTO event (id, name, changed) VALUES (?, ?, ?)", number, f"N{number}", at)
+        if number == 2:
+            connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}"))
+            assert collect(connector, collection).changed == 3
+    assert collect(connector, collection).changed == 2
 
 
 def test_row_that_is_gone_is_told_once_and_taken_up_again_when_it_is_back(
