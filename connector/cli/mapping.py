@@ -164,7 +164,7 @@ def init(
         known = ", ".join(settings.sources)
         raise UsageError(f"the configuration has no [sources.{source}]", remedy=f"choose one of {known}")
     columns = [
-        DraftColumn(name=one.name, kind=one.kind.value, comment=one.comment, is_key=one.is_key)
+        DraftColumn(name=one.name, written=one.written, kind=one.kind.value, comment=one.comment, is_key=one.is_key)
         for one in columns_of(source_database(settings, source), table)
     ]
     drafts = {

@@ -56,6 +56,8 @@ class DraftColumn:
     """A column to draft from."""
 
     name: str
+    written: str
+    """As a query writes it."""
     kind: str
     comment: str
     is_key: bool
@@ -65,14 +67,15 @@ def draft_records(name: str, database: str, table: str, columns: Sequence[DraftC
     """The records file: every column, with guesses at the key, the order of changes and what breaks its ties."""
     unique = next((one for one in columns if one.is_key), columns[0])
     key = next((one for one in columns if _IDENTIFIES.search(f"{one.name} {one.comment}")), unique)
-    times = [one for one in columns if one.kind == "time"]
+    times = [one for one in columns if one.kind == "time" and unique.name != "_id"]  # rows of files are only added
     changed = next((one for one in times if _CHANGES.search(f"{one.name} {one.comment}")), times[-1] if times else None)
-    query = f"SELECT {', '.join(f't.{one.name}' for one in columns)} FROM {table} t"  # noqa: S608 - for a file, and a person
+    written = (f"t.{one.written}" + (f" AS {one.name}" if one.written != one.name else "") for one in columns)
+    query = f"SELECT {', '.join(written)} FROM {table} t"  # noqa: S608 - for a file, and a person
     lines = [
         f"# Drafted from the table {table}: correct the guesses, and leave out the columns that nobody needs.",
         f'records = "{name}"',
         f'database = "{database}"',
-        f'query = "{query}"',
+        f"query = '''{query}'''",
         f'key = ["{key.name}"]  # a guess: what names a fact for ever',
         f'changed = "{changed.name}"  # a guess: moves with every change of the row'
         if changed

@@ -8,6 +8,7 @@ import os
 import signal
 import sqlite3
 import time as time_
+import tomllib
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -20,12 +21,14 @@ import pytest
 
 from connector.config import SourceSettings
 from connector.errors import ConfigurationError, SourceUnreachable
+from connector.mapping.draft import DraftColumn, draft_records
 from connector.messages.records import SourceKey, SourceRecord
 from connector.sources.database import SourceDatabase
 from connector.sources.interface import UnreadableRow
 from connector.sources.records_file import RecordsFile
 from connector.sources.sql import SqlSource
 from connector.sources.staging import PROBLEMS_AT_MOST
+from connector.sources.tables import columns_of
 
 Open = Callable[..., SqlSource]
 
@@ -415,6 +418,45 @@ def test_collection_of_a_table_that_no_file_has_come_for_is_empty(source_of: Ope
     assert everything(source) == ([], [])
     source.probe()
     assert source.current(SourceKey(collection="goods", key="1")) is None
+
+
+def test_columns_of_files_can_be_drafted_from_whatever_they_are_called(tmp_path: Path) -> None:
+    (tmp_path / "drop").mkdir()
+    put(tmp_path / "drop" / "goods.csv", "退货单号,sku,入库时间\nR1,007,2026-06-01 08:00\n".encode("gb18030"))
+    settings = {
+        "url": f"sqlite:///{tmp_path / 'staging.db'}",
+        "timezone": "Asia/Shanghai",
+        "folder": tmp_path / "drop",
+        "files": {"goods*": "goods"},
+    }
+    opened = SourceDatabase("drop", SourceSettings.model_validate(settings))
+    found = [(one.name, one.written, one.kind.value, one.comment) for one in columns_of(opened, "goods")]
+    assert found == [
+        ("_id", "_id", "integer", ""),
+        ("_file", "_file", "text", ""),
+        ("_line", "_line", "integer", ""),
+        ("column_6", '"退货单号"', "text", "退货单号"),
+        ("sku", "sku", "text", ""),
+        ("column_8", '"入库时间"', "time", "入库时间"),
+    ]
+    drafts = [
+        DraftColumn(name=one.name, written=one.written, kind=one.kind.value, comment=one.comment, is_key=one.is_key)
+        for one in columns_of(opened, "goods")
+    ]
+    written = tomllib.loads(draft_records("goods", "drop", "goods", drafts))
+    file = RecordsFile.model_validate(written, context={"databases": ["drop"]})
+    (record,) = SqlSource(file, {"drop": opened}).page(None).records
+    opened.close()
+    assert (record.key.key, record.row["sku"]) == ("R1", "007")
+
+
+@pytest.mark.parametrize(("encoding", "given"), [("utf-16", None), ("big5", "Big5"), ("utf-8", "utf8")])
+def test_other_encodings_are_told_by_their_mark_or_the_configuration(
+    source_of: Open, tmp_path: Path, encoding: str, given: str | None
+) -> None:
+    put(tmp_path / "drop" / "goods.tsv", "no\tname\tqty\n1\t一套\t1\n".encode(encoding))
+    records, unreadable = everything(source_of(files={"goods*": {"table": "goods", "encoding": given}}))
+    assert ([one.row["name"] for one in records], unreadable) == (["一套"], [])
 
 
 def test_file_that_is_still_written_is_left_alone_until_it_is_finished(source_of: Open, tmp_path: Path) -> None:
