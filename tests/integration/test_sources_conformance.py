@@ -11,21 +11,22 @@ import json
 import os
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict
 
 import openpyxl
 import pytest
-from sqlalchemy import NullPool, create_engine, select, text
+from sqlalchemy import NullPool, create_engine, make_url, select, text
 
 from connector.audit.events import Event
 from connector.audit.queries import EntryFilter, entries
 from connector.bootstrap import build_connector, unchecked_database
 from connector.config import SourceSettings, load
 from connector.deeds import Deed, unwatched
+from connector.errors import SourceUnreachable
 from connector.messages.records import decode
 from connector.pipeline.collect import Collected, collect
 from connector.pipeline.leasing import end_all
@@ -48,6 +49,9 @@ COLUMNS = ("no", "note", "qty")
 TABLES = {"sqlite": "TEXT", "mariadb": "DATETIME(3)", "postgresql": "TIMESTAMP(3)"}
 """Technology -> its type of times."""
 FILES = ("csv", "xlsx", "jsonl")
+EXACT = {"sqlite": ("TEXT", "BLOB"), "mysql": ("DECIMAL(30,10)", "VARBINARY(20)"), "postgresql": ("NUMERIC", "BYTEA")}
+"""Technology -> types of exact numbers and of bytes."""
+BIG, QTY, RAW = str(2**53 + 1), "12345678901234567890.1234567891", "0.10"
 
 
 class Spec(TypedDict):
@@ -69,6 +73,13 @@ class Site(ABC):
         """Add rows, or what rows say from now on."""
 
     @abstractmethod
+    def put_numbers(self) -> Spec:
+        """Put down one row `N` whose numbers no float holds, as its kind has them; what reads it.
+
+        It has ``big``, ``qty``, and ``raw``, which comes as bytes where that can be.
+        """
+
+    @abstractmethod
     def remove(self) -> Sequence[str]:
         """Take something away; the numbers of what is gone."""
 
@@ -88,6 +99,17 @@ class Table(Site):
             self._run("DELETE FROM move WHERE no = :no", no=no)
             self._run("INSERT INTO move VALUES (:no, :note, :qty, :at)", no=no, note=note, qty=qty, at=shown)
 
+    def put_numbers(self) -> Spec:
+        exact, raw = EXACT[make_url(self._url).get_backend_name()]
+        self._run(f"CREATE TABLE num (no VARCHAR(9) PRIMARY KEY, big BIGINT, qty {exact}, raw {raw}, at VARCHAR(30))")
+        values = {"big": int(BIG), "qty": QTY, "raw": RAW.encode(), "at": "2026-06-01 08:00:00"}
+        self._run("INSERT INTO num VALUES ('N', :big, :qty, :raw, :at)", **values)
+        return _numbers(self.spec["settings"], {"changed": "at", "unique": "no"}, {"at": "time"})
+
+    def forget_time(self, no: str) -> None:
+        """Leave a row without a time of change."""
+        self._run("UPDATE move SET at = NULL WHERE no = :no", no=no)
+
     def remove(self) -> Sequence[str]:
         self._run("DELETE FROM move WHERE no = :no", no="M002")
         return ["M002"]
@@ -105,6 +127,22 @@ class Folder(Site):
         folder.mkdir()
         settings = {"url": f"sqlite:///{folder}.db", "folder": folder, "files": {"move-*": "move"}, "quiet_seconds": 0}
         self.spec = _spec(settings, {"unique": "_id"}, {"_id": "integer", "_file": "text", "_line": "integer"})
+
+    def put_numbers(self) -> Spec:
+        header, values = ("no", "big", "qty", "raw"), ("N", BIG, QTY, RAW)
+        path = self._folder / f"num.{self._kind}"
+        match self._kind:
+            case "csv":
+                path.write_text(f"{','.join(header)}\n{','.join(values)}\n", "utf-8")
+            case "xlsx":  # a workbook has no number that a float does not hold, but texts
+                book = openpyxl.Workbook()
+                book.active.append(header)
+                book.active.append(values)
+                book.save(path)
+            case "jsonl":
+                path.write_text(f'{{"no": "N", "big": {BIG}, "qty": {QTY}, "raw": {RAW}}}\n', "utf-8")
+        settings = self.spec["settings"] | {"files": {"num*": "num"}}
+        return _numbers(settings, {"unique": "_id"}, {"_id": "integer"})
 
     def put(self, rows: Sequence[Row]) -> None:
         path = self._folder / f"move-{len(list(self._folder.iterdir())):03}.{self._kind}"
@@ -135,6 +173,24 @@ def _spec(settings: dict[str, Any], order: dict[str, Any], types: dict[str, str]
     query = f"SELECT {', '.join(f'm.{name}' for name in columns)} FROM move m"
     records = {"records": "moves", "database": "site", "query": query, "key": ["no"], "page_size": PAGE}
     return Spec(settings=settings, records=records | order | {"columns": columns})
+
+
+def _numbers(settings: dict[str, Any], order: dict[str, Any], types: dict[str, str]) -> Spec:
+    columns = {"no": "text", "big": "integer", "qty": "decimal", "raw": "decimal"} | types
+    query = f"SELECT {', '.join(f'n.{name}' for name in columns)} FROM num n"
+    records = {"records": "numbers", "database": "site", "query": query, "key": ["no"]}
+    return Spec(settings=settings, records=records | order | {"columns": columns})
+
+
+@contextmanager
+def opened(spec: Spec) -> Iterator[tuple[SourceDatabase, SqlSource]]:
+    """The source by itself, with what was put down for it."""
+    database = SourceDatabase("site", SourceSettings(timezone="Asia/Shanghai", **spec["settings"]))
+    records = RecordsFile.model_validate(spec["records"], context={"databases": ["site"]})
+    with closing(database):
+        source = SqlSource(records, {"site": database})
+        source.refresh()
+        yield database, source
 
 
 @pytest.fixture(params=[*TABLES, *FILES])
@@ -269,3 +325,31 @@ def test_row_that_is_bad_waits_alone_and_is_stored_when_it_is_good(site: Site, c
     site.put([("M900", "good", "2", 3600)])
     assert work(config, site.spec).changed == 1
     assert stored(config) == once(good) | {"M900": ["good"]}
+
+
+def test_numbers_are_exact_whatever_the_driver_makes_of_them(site: Site) -> None:
+    with opened(site.put_numbers()) as (_, source):
+        (record,) = source.page(None).records
+    assert (record.row["big"], str(record.row["qty"]), str(record.row["raw"])) == (int(BIG), QTY, RAW)
+
+
+def test_row_without_a_time_waits_and_is_stored_when_it_has_one(site: Site, config: Path) -> None:
+    site.put(rows(2 * PAGE))
+    if not isinstance(site, Table):
+        assert work(config, site.spec).changed == 2 * PAGE  # rows of files need none
+        return
+    site.forget_time("M003")
+    total = work(config, site.spec)
+    assert (total.changed, total.unreadable) == (2 * PAGE - 1, 1)
+    site.put([("M003", "货 3", "3.10", 3600)])
+    assert work(config, site.spec).changed == 1
+    assert stored(config) == once(rows(2 * PAGE))
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM move", "CREATE TABLE made (a INTEGER)"])
+def test_nothing_can_be_written_over_our_connection(site: Site, statement: str) -> None:
+    site.put(rows(2))
+    with opened(site.spec) as (database, source):
+        with pytest.raises(SourceUnreachable, match="refuses"), database.reading() as connection:
+            connection.execute(text(statement))
+        assert len(source.page(None).records) == 2
