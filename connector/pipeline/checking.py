@@ -20,7 +20,9 @@ from connector.messages.documents import AppType, Document
 from connector.outbox import documents, quantities
 from connector.rules.book import Judgement, judge
 from connector.rules.facts import Original, OriginalLine, RuleFacts, Site, Step
+from connector.rules.goods import R5
 from connector.rules.offices import Offices
+from connector.rules.rule import Outcome
 
 EVENT = "WOD101"
 """The type whose documents tell what was done with a parcel."""
@@ -49,6 +51,8 @@ class Candidate:
     facts: frozenset[str]
     """What its mapping tells of the original at all."""
     returned_at: datetime
+    is_released: bool = False
+    """Whether an operator lets it out whatever the rules say."""
 
 
 class Bench:
@@ -62,7 +66,7 @@ class Bench:
         """By waybill, likewise."""
 
     def judge(self, connection: Connection, candidates: Sequence[Candidate]) -> list[Judgement]:
-        """What the rules say of documents of one type, in their order; those that they let pass count for the next."""
+        """What the rules say of documents of one type, in their order; those that go out count for the next."""
         if not candidates:
             return []
         kind = message_type(candidates[0].document.type)
@@ -76,11 +80,11 @@ class Bench:
                 continue
             judgement = judge(self._facts(one, taken.get(one.mapped.export_list, {}), steps))
             judgements.append(judgement)
-            if not judgement.blocks:
-                self.note(one)
+            if one.is_released or not judgement.blocks:
+                self._note(one)
         return judgements
 
-    def note(self, candidate: Candidate) -> None:
+    def _note(self, candidate: Candidate) -> None:
         """Have a document that goes out count for those that follow."""
         document, mapped = candidate.document, candidate.mapped
         if message_type(document.type).takes and document.app_type is not AppType.DELETE:
@@ -120,21 +124,25 @@ class Bench:
         return found
 
 
-def is_exceeded(connection: Connection, candidates: Sequence[Candidate]) -> bool:
-    """Whether returns, all of them stored by now, take more of a line than was exported.
+def is_exceeded(connection: Connection, judged: Sequence[tuple[Candidate, Judgement]]) -> bool:
+    """Whether returns, all of them stored by now, take more of a line than was exported although R5 let them pass.
 
     For the moment of the commit: what others committed since the rules were asked must not take the same goods twice.
+    What R5 forbids and goes out all the same is no reason: the rules would say the same of the others once more.
     """
     by_type: dict[str, list[Candidate]] = defaultdict(list)
-    for one in candidates:
-        if message_type(one.document.type).takes and one.mapped.export_list:
+    aside: set[str] = set()
+    for one, judgement in judged:
+        if judgement.outcomes.get(R5.id) is Outcome.BLOCK:
+            aside.add(one.document.business_key)
+        elif R5.id in judgement.outcomes and one.mapped.export_list:
             by_type[one.document.type].append(one)
     for name, some in by_type.items():
         taken = quantities.taken(connection, name, [one.mapped.export_list for one in some])
         for one in some:
             total: dict[int, Amounts] = defaultdict(Amounts)
-            for lines in taken.get(one.mapped.export_list, {}).values():
-                for gnum, amounts in lines.items():
+            for key, lines in taken.get(one.mapped.export_list, {}).items():
+                for gnum, amounts in lines.items() if key not in aside else ():
                     total[gnum] += amounts
             originals = _original(one).lines
             if any(_exceeds(total[gnum], originals[gnum]) for gnum in _amounts(one.document) if gnum in originals):

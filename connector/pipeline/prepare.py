@@ -171,7 +171,7 @@ def _commit(connector: Connector, batch: _Batch, lease: Lease) -> None:
         leases.extend(transaction, lease, now=now)
         _recheck(transaction, batch.judged | {_key(draft): draft.after for draft in drafts})
         documents.add(transaction, [(draft.document, draft.origin) for draft in drafts])
-        if is_exceeded(transaction, [draft.candidate for draft in drafts if not draft.is_released]):
+        if is_exceeded(transaction, [(draft.candidate, draft.judgement) for draft in drafts]):
             raise _Outdated
         queue.add(transaction, [message for message, _ in batch.messages], now=now)
         over = batch.sound & quarantine.held_among(transaction, [key for key, _ in batch.sound])

@@ -47,8 +47,6 @@ class Draft:
     """As it stood before the rules."""
     judgement: Judgement
     """What they said."""
-    is_released: bool
-    """Whether an operator lets it out whatever they say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +56,6 @@ class _Going:
     stored: StoredRecord
     candidate: Candidate
     before: Revision | None
-    release: Release | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,11 +107,13 @@ def sort(
             app_type = _judge(result, stored, outcome, before, release)
             if app_type is not None:
                 candidate = _candidate(stored, outcome, before, app_type, mapping, now)
-                going.append(_Going(stored=stored, candidate=candidate, before=before, release=release))
+                if release is Release.AGAINST_RULES:
+                    candidate = replace(candidate, is_released=True)
+                going.append(_Going(stored=stored, candidate=candidate, before=before))
         with connector.database.read() as connection:
             judgements = bench.judge(connection, [one.candidate for one in going])
         for one, judgement in zip(going, judgements, strict=True):
-            _let_out(result, one, judgement, mapping, bench)
+            _let_out(result, one, judgement, mapping)
     result.settle()
     return result
 
@@ -140,15 +139,12 @@ def _judge(
     return app_type
 
 
-def _let_out(result: Sorted, one: _Going, judgement: Judgement, mapping: DocumentMapping, bench: Bench) -> None:
+def _let_out(result: Sorted, one: _Going, judgement: Judgement, mapping: DocumentMapping) -> None:
     """Make a draft of a document, unless a rule forbids it and nobody lets it out all the same."""
     document, mapped = one.candidate.document, one.candidate.mapped
-    is_released = one.release is Release.AGAINST_RULES
-    if judgement.blocks and not is_released:
+    if judgement.blocks and not one.candidate.is_released:
         result.held.append(_forbidden(one, judgement))
         return
-    if judgement.blocks:
-        bench.note(one.candidate)
     origin = Origin(
         record_id=one.stored.id,
         mapping=f"{mapping.name} {mapping.version}",
@@ -166,7 +162,6 @@ def _let_out(result: Sorted, one: _Going, judgement: Judgement, mapping: Documen
             after=one.before,
             candidate=one.candidate,
             judgement=judgement,
-            is_released=is_released,
         )
     )
 

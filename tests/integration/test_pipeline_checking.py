@@ -161,6 +161,52 @@ def test_released_document_goes_out_against_the_rule_and_counts_for_the_next(sit
     assert collect_and_prepare(site).prepared.documents == 0
 
 
+def test_released_excess_goes_out_and_those_of_the_same_pass_are_judged_with_it(
+    site: Connector, tmp_path: Path
+) -> None:
+    """Where the rules and the last look before the commit disagree, preparing never ends."""
+    folder = tmp_path / "enterprise"
+    return_again(folder, "RK90000005")  # the quantity that was exported
+    set_back = "UPDATE wms_receipt_order SET update_time = ? WHERE order_no = 'RK90000005'"
+    take(folder, 99)
+    change(folder, set_back, "2036-01-01 00:00:00.000")  # not yet
+    collect_and_prepare(site)
+    released = forbidden(site)[_FIRST]
+    release(site, [released], release_as=None, reason="customs allowed it by letter", actor="wang")
+    change(folder, set_back, _LATER)
+    collect_and_prepare(site)
+    (view,) = declared(site, _FIRST, "RK90000005")
+    assert view.business_key.endswith(_FIRST)
+    assert set(forbidden(site)) >= {"RK90000005"}
+    _say(site, view, CustomsStatus.FINISHED)
+    take(folder, 98)
+    collect_and_prepare(site)
+    with site.database.read() as connection:
+        (changed,) = [
+            one for one in quarantine.waiting_entries(connection) if (one.key.key, one.type) == (_FIRST, "CEB213")
+        ]
+    release(site, [changed], release_as=Release.DELETE, reason="it was declared in error", actor="wang")
+    collect_and_prepare(site)
+    assert [view.app_type for view in declared(site, _FIRST)] == ["1", "3"]
+
+
+def take(folder: Path, quantity: int) -> None:
+    """Have the first return say another quantity, in a later version of its row."""
+    change(
+        folder,
+        "UPDATE wms_receipt_order SET update_time = ? WHERE order_no = ?",
+        f"2026-10-09 09:00:{quantity % 60}.000",
+        _FIRST,
+    )
+    of_first = "SELECT id FROM wms_receipt_order WHERE order_no = ?"
+    change(folder, f"UPDATE wms_receipt_order_detail SET quantity = ? WHERE order_id = ({of_first})", quantity, _FIRST)
+
+
+def change(folder: Path, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(folder / "warehouse.db")) as connection, connection:
+        connection.execute(statement, values)
+
+
 def test_outcomes_of_all_rules_stand_in_the_entry_of_each_document(site: Connector) -> None:
     collect_and_prepare(site)
     with site.database.read() as connection:
