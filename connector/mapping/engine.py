@@ -101,9 +101,12 @@ class DocumentMapping:
         if not record.lines:
             faults.add(_NO_LINES)
             return (self._outcome(Content(head={}), Original(), faults, self.document),)
-        scopes = (scope.for_line(row, number) for number, row in enumerate(record.lines, start=1))
-        made = (self._of_line(one, lookups) for one in scopes)
-        return tuple(outcome for outcome in made if outcome is not None)
+        scopes = [scope.for_line(row, number) for number, row in enumerate(record.lines, start=1)]
+        made = [(one, outcome) for one in scopes if (outcome := self._of_line(one, lookups)) is not None]
+        self._refuse_repeats([one for one, _ in made], faults)
+        if faults.listed():
+            return (self._outcome(Content(head={}), Original(), faults, self.document),)
+        return tuple(outcome for _, outcome in made)
 
     def moment(self, record: SourceRecord) -> datetime:
         """The time of a record: what decides about its version, and when its goods came back."""
@@ -123,6 +126,19 @@ class DocumentMapping:
                 faults.add(_Cause(FaultCode.NOT_IN_EFFECT, self.name, what, remedy))
             return False
         return self.valid_until is None or moment < self.valid_until
+
+    def _refuse_repeats(self, scopes: Sequence[_Scope], faults: _Faults) -> None:
+        """Documents of lines are told apart by what stands in them: of two that say the same, one would be lost."""
+        seen: dict[Value, _Scope] = {}
+        for scope in scopes:
+            value = value_of(scope.rows, self.each)
+            if is_absent(value):
+                faults.add(scope.empty(self.each), "each")
+            elif (known := seen.setdefault(value, scope)) is not scope:
+                what = f"lines {known.line} and {scope.line} both have {shown(value)}"
+                faults.add(
+                    _Cause(FaultCode.SAME_LINE, self.each, what, "name a column in `each` that tells lines apart")
+                )
 
     def _is_meant(self, scope: _Scope) -> bool:
         when = self.when

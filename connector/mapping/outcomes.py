@@ -50,6 +50,8 @@ class FaultCode(StrEnum):
     """A time stands where a text is wanted, and no format is declared."""
     NO_LINES = "no_lines"
     """The message needs at least one line."""
+    SAME_LINE = "same_line"
+    """Two lines cannot be told apart by the column that `each` names."""
     NO_AREA = "no_area"
     """A location lies in no functional area of its site."""
     TOO_MANY_LINES = "too_many_lines"

@@ -235,6 +235,10 @@ class SqlSource:
             ordered = self._lines.select().order_by(*(self._lines.column(name) for name in self._file.lines.columns))
             for line in self._lines.rows_for(connection, ordered, [head.row[self._file.unique] for head in heads]):
                 lines[line.row[parent]].append(line)
+        if strangers := lines.keys() - {head.row[self._file.unique] for head in heads}:
+            self._refuse(
+                f"lines come of {min(map(str, strangers))}, which is none of the rows asked for, letter by letter"
+            )
         first: dict[SourceKey, ReadRow] = {}
         return [self._record(head, lines[head.row[self._file.unique]], first, now) for head in heads]
 

@@ -106,12 +106,16 @@ def _time(raw: object, zone: ZoneInfo) -> datetime:
     try:
         local = datetime.fromisoformat(raw) if isinstance(raw, str) else raw
         if isinstance(local, datetime):
-            return (local if local.tzinfo else local.replace(tzinfo=zone)).astimezone(UTC)
+            moment = (local if local.tzinfo else local.replace(tzinfo=zone)).astimezone(UTC)
+            if _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+                return moment
     except (ValueError, OverflowError):
         pass
     raise Misfit(f"holds {_shown(raw)}, not a time such as 2026-06-01 08:00:00.123")
 
 
+_FIRST_YEAR, _LAST_YEAR = 2, 9998
+"""Beyond, a time cannot be told in every zone, nor a year later; it stands for "none" or "for ever" in some systems."""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -127,6 +131,8 @@ def _date(raw: object) -> date:
 
 
 def _shown(raw: object) -> str:
+    if isinstance(raw, str) and raw.isprintable():
+        return f"'{raw}'"
     return f"{raw!a}" if isinstance(raw, str | bytes) else f"{raw} ({type(raw).__name__})"
 
 

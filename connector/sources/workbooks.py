@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from connector.config import FileSettings
 
+_EXACT_BELOW = 10**15
+"""Excel keeps 15 digits of a number."""
 _SHOWN_WITH_ZEROS = re.compile("0+")
 _HAS_CLOCK = re.compile(r"[hs]", re.IGNORECASE)
 
@@ -29,8 +31,8 @@ class MissingLibrary(Exception):
     """Reading Excel files is an extra that is not installed."""
 
 
-class _ErrorCell(Exception):
-    """A cell that holds an error such as #N/A."""
+class _BadCell(Exception):
+    """A cell that holds an error such as #N/A, or a number that Excel could not keep."""
 
 
 def is_whole(path: Path) -> bool:
@@ -71,7 +73,7 @@ def _rows(numbered: Iterator[tuple[int, Sequence[Any]]], columns: Sequence[str] 
     for number, cells in numbered:
         try:
             values = [_text(cell) for cell in cells]
-        except _ErrorCell as error:
+        except _BadCell as error:
             yield BadRow(line=number, reason=str(error), row=str([cell.value for cell in cells]))
             continue
         while values and values[-1] is None:
@@ -90,12 +92,14 @@ def _rows(numbered: Iterator[tuple[int, Sequence[Any]]], columns: Sequence[str] 
 def _text(cell: Any) -> str | None:
     value = cell.value
     if cell.data_type == "e":
-        raise _ErrorCell(f"the cell {cell.coordinate} holds the error {value}")
+        raise _BadCell(f"the cell {cell.coordinate} holds the error {value}")
     match value:
         case None | "":
             return None
         case bool():
             return str(value).lower()
+        case float() if abs(value) >= _EXACT_BELOW:
+            raise _BadCell(f"the cell {cell.coordinate} holds {value}, of which Excel kept 15 digits; store it as text")
         case int() | float():
             return _number(value, cell.number_format)
         case datetime() | date() | time() | timedelta():

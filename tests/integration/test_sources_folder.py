@@ -313,6 +313,14 @@ def test_workbook_gives_what_its_cells_show(source_of: Open, tmp_path: Path) -> 
     assert "A6 holds the error #N/A" in unreadable[0].reason
 
 
+def test_number_of_a_workbook_waits_when_it_has_more_digits_than_excel_keeps(source_of: Open, tmp_path: Path) -> None:
+    kept = [["007", "x", 1], [1.234567890123457e17, "waybill", 1], [123456789012345.0, "x", 1]]
+    write_workbook(tmp_path / "drop" / "goods.xlsx", {"June": [["no", "name", "qty"], *kept]})
+    records, unreadable = everything(source_of())
+    assert [one.row["no"] for one in records] == ["007", "123456789012345"]
+    assert "store it as text" in unreadable[0].reason
+
+
 def test_workbook_that_breaks_off_in_the_middle_gives_no_row(source_of: Open, tmp_path: Path) -> None:
     path = tmp_path / "drop" / "goods.xlsx"
     write_workbook(path, {"June": [["no", "name", "qty"], *([str(number), "x", 1] for number in range(9000))]})

@@ -496,6 +496,54 @@ def test_rights_to_write_are_those_that_the_account_has(site: Site) -> None:
     assert found == expected[site.technology]
 
 
+def test_lines_are_never_left_out_where_the_database_takes_other_letters_for_the_same(tmp_path: Path) -> None:
+    site = Site(technology="sqlite", url=f"sqlite:///{tmp_path}/site.db")
+    site.write(
+        "CREATE TABLE orders (no TEXT, changed TEXT)",
+        "CREATE TABLE details (parent TEXT COLLATE NOCASE, id INT)",
+        "INSERT INTO orders VALUES ('TH1', '2026-06-01 12:00:00')",
+        "INSERT INTO details VALUES ('TH1', 1), ('th1', 2)",
+    )
+    lines = {
+        "query": "SELECT d.parent, d.id FROM details d WHERE d.parent IN :keys",
+        "parent": "parent",
+        "columns": {"parent": "text", "id": "integer"},
+    }
+    source = site.source(
+        query="SELECT o.no, o.changed FROM orders o",
+        key=["no"],
+        unique="no",
+        columns={"no": "text", "changed": "time"},
+        lines=lines,
+        lookups={},
+    )
+    with pytest.raises(SourceChanged, match="lines come of th1"):
+        source.page(None)
+    site.opened[0].close()
+
+
+@pytest.mark.parametrize("at", ["9999-12-31 23:59:59", "0001-01-01 00:00:00"])
+def test_time_that_stands_for_none_makes_its_row_wait_alone(tmp_path: Path, at: str) -> None:
+    site = Site(technology="sqlite", url=f"sqlite:///{tmp_path}/site.db")
+    site.write(
+        "CREATE TABLE orders (id INT, at TEXT, changed TEXT)",
+        *(f"INSERT INTO orders VALUES ({number}, '{NOON}', '{NOON}')" for number in (1, 2, 3)),
+        f"UPDATE orders SET at = '{at}' WHERE id = 2",
+    )
+    source = site.source(
+        query="SELECT o.id, o.at, o.changed FROM orders o",
+        key=["id"],
+        columns={"id": "integer", "at": "time", "changed": "time"},
+        lines=None,
+        lookups={},
+    )
+    page = source.page(None)
+    assert [record.key.key for record in page.records] == ["1", "3"]
+    assert [row.key.key for row in page.unreadable] == ["2"]
+    assert at in page.unreadable[0].reason
+    site.opened[0].close()
+
+
 def test_account_reads_all_and_may_not_write_when_it_has_the_rights_that_are_named(site: Site) -> None:
     site.add(1, NOON)
     records = RecordsFile.model_validate(DEFINITION, context={"databases": ["warehouse"]})

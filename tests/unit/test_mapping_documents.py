@@ -100,6 +100,17 @@ def test_each_line_becomes_a_document_told_apart_by_its_column(load: Load) -> No
     assert faults(mapping, replace(RECORD, lines=())) == [FaultCode.NO_LINES]
 
 
+def test_record_waits_when_its_lines_cannot_be_told_apart(load: Load) -> None:
+    (mapping,) = load(a=event('each = "line.item"', 'itemNo = { field = "line.item" }'))
+    first, second = RECORD.lines
+    assert faults(mapping, replace(RECORD, lines=(first, {**second, "item": "X"}))) == [FaultCode.SAME_LINE]
+    assert faults(mapping, replace(RECORD, lines=(first, {**second, "item": None}))) == [FaultCode.REQUIRED_MISSING]
+    (some,) = load(
+        a=event('each = "line.item"\nwhen = { field = "line.kind", is = ["a"] }', 'itemNo = { field = "line.item" }')
+    )
+    assert len(said(some, replace(RECORD, lines=(first, {**second, "item": "X"})))) == 1
+
+
 def test_line_is_out_of_reach_of_the_head_unless_a_document_is_made_of_each(load: Load) -> None:
     with pytest.raises(MappingError, match="the head has no line"):
         load(a=event(lines='itemNo = { field = "line.item" }'))
