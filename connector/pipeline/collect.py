@@ -247,6 +247,9 @@ def _news(connector: Connector, collection: Collection, window: Window, page: Pa
         waiting = quarantine.waiting_for(connection, collection.name, quarantine.UNREADABLE)
         corrected = waiting.intersection(page.corrected) - {row.key for row in page.unreadable}
         known = inbox.versions(connection, page.records) if window.kind != _NEW else {}
+    if corrected:  # a row that is sound by itself may share its key with one of another page
+        stand = collection.source.all_current(keys).values()
+        corrected -= {row.key for row in stand if isinstance(row, UnreadableRow)}
     if window.kind == _NEW:
         return _News(
             records=page.records,

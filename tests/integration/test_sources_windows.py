@@ -245,11 +245,16 @@ def test_sweep_names_rows_of_different_pages_that_have_one_key_and_stores_them_n
     enterprise: Wire, database: Database, site: Path, source_of: Open
 ) -> None:
     connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}", _WITH_NOTE))
+    collection = replace(collection, mappings=enterprise(6).collections[0].mappings[:1])
     change(site, "UPDATE event SET name = 'N1' WHERE name = 'N9'")
     collect(connector, collection)
-    for _ in range(3):
-        collect(connector, collection)
-        sweep(connector, collection, Sweeping.NOW)
+    held = [
+        collect(connector, collection).unreadable + sweep(connector, collection, Sweeping.NOW).unreadable
+        for _ in range(3)
+    ]
+    assert held == [1, 0, 0]
+    with connector.database.read() as connection:
+        assert [one.key.key for one in quarantine.waiting_entries(connection)] == ["id=9"]
     assert len(notes(connector, "N1")) == 2
 
 
