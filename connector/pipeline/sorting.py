@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from sqlalchemy import Connection
 
 from connector.mapping.engine import DocumentMapping
 from connector.mapping.outcomes import Mapped, Unmappable
@@ -96,6 +99,7 @@ def sort(
             keys = [outcome.business_key for _, outcome in outcomes if isinstance(outcome, Mapped)]
             newest = documents.newest_revisions(connection, mapping.message_type.name, keys)
             free = quarantine.set_free_among(connection, [one.id for one in page])
+            result.sound |= _not_meant(connection, mapping, by_key.keys() - {key for key, _ in outcomes})
         going: list[_Going] = []
         for key, outcome in outcomes:
             stored = by_key[key]
@@ -116,6 +120,16 @@ def sort(
             _let_out(result, one, judgement, mapping)
     result.settle()
     return result
+
+
+def _not_meant(
+    connection: Connection, mapping: DocumentMapping, keys: AbstractSet[SourceKey]
+) -> set[tuple[SourceKey, str]]:
+    """Records that wait, of which no document of the type is meant any more and none stands at customs."""
+    kind = mapping.message_type.name
+    waiting = {key for key, type_ in quarantine.held_among(connection, list(keys)) if type_ == kind} if keys else set()
+    standing = {one.source for one in documents.standing(connection, list(waiting)) if one.type == kind}
+    return {(key, kind) for key in waiting - standing}
 
 
 def _judge(

@@ -104,13 +104,20 @@ def _sweep(connector: Connector, collection: Collection, plan: Sweep, lease: Lea
         now = connector.clock(transaction)
         leases.extend(transaction, lease, now=now)
         stored = inbox.store(transaction, moved, now=now)
-        waiting = [_waits(standing) for standing in documents.standing(transaction, gone) if _may_go(standing)]
-        fresh = quarantine.not_yet_held(transaction, waiting)
+        standing = documents.standing(transaction, gone)
+        fresh = quarantine.not_yet_held(transaction, [_waits(one) for one in standing if _may_go(one)])
         quarantine.hold(transaction, fresh, now=now)
+        declared = {one.source for one in standing}
+        over = quarantine.held_among(transaction, [key for key in gone if key not in declared])
+        quarantine.release(transaction, over, now=now)  # nothing was declared, and nothing is left to correct
         inbox.note_gone(transaction, gone)
         entries = [collected_entry(one) for one in stored]
         entries += [Entry(event=Event.DISAPPEARED, source_key=str(key)) for key in gone]
         entries += [quarantined(one) for one in fresh]
+        entries += [
+            Entry(event=Event.QUARANTINE_LEFT, source_key=str(key), document_type=kind)
+            for key, kind in sorted(over, key=str)
+        ]
         entries.append(window.certificate(collection.name, counted=counts[-1], gone=len(gone)))
         inbox.note_sweep(transaction, collection.name, now=now)
         log.append(transaction, entries, actor=ACTOR, time=now)

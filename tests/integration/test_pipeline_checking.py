@@ -207,6 +207,22 @@ def change(folder: Path, statement: str, *values: object) -> None:
         connection.execute(statement, values)
 
 
+def test_entry_ends_when_no_document_of_its_type_is_meant_any_more(
+    site: Connector, enterprise: Wire, database: Database, tmp_path: Path
+) -> None:
+    take(tmp_path / "enterprise", 99)
+    collect_and_prepare(site)
+    assert _FIRST in forbidden(site)
+    mapping = tmp_path / "enterprise" / "mappings" / "CEB213.toml"
+    text = mapping.read_text("utf-8")
+    when = f'when = {{ field = "record.order_no", is_not = ["{_FIRST}"] }}\n\n[head]'
+    mapping.write_text(text.replace("[head]", when, 1), "utf-8")
+    again = replace(enterprise(6), database=database)
+    collect_and_prepare(again)
+    assert _FIRST not in forbidden(again)
+    assert declared(again, _FIRST) == []
+
+
 def test_outcomes_of_all_rules_stand_in_the_entry_of_each_document(site: Connector) -> None:
     collect_and_prepare(site)
     with site.database.read() as connection:

@@ -22,6 +22,7 @@ from connector.config import SourceSettings
 from connector.deeds import Deed
 from connector.errors import SourceChanged
 from connector.messages.records import SourceKey
+from connector.outbox import documents
 from connector.pipeline.collect import collect
 from connector.pipeline.cycle import collect_and_prepare
 from connector.pipeline.sweep import Sweeping, sweep
@@ -390,6 +391,27 @@ def test_sweep_refuses_when_most_rows_are_gone_at_once(
     with pytest.raises(SourceChanged, match="199 of 299 records"):
         sweep(connector, collection, Sweeping.NOW)
     change(site, "DELETE FROM event WHERE id < 2")
+
+
+def test_entry_ends_when_its_row_is_gone_and_nothing_was_declared_from_it(
+    enterprise: Wire, database: Database, tmp_path: Path
+) -> None:
+    connector = replace(enterprise(), database=database)
+    collect_and_prepare(connector)
+    with connector.database.read() as connection:
+        waiting = quarantine.waiting_entries(connection)
+        declared = {one.source for one in documents.standing(connection, [one.key for one in waiting])}
+    key = next(one.key for one in waiting if one.key not in declared)
+    warehouse = tmp_path / "enterprise" / "warehouse.db"
+    recently = "UPDATE wms_receipt_order SET update_time = (SELECT max(update_time) FROM wms_receipt_order)"
+    change(warehouse, f"{recently} WHERE order_no = ?", key.key)
+    collect_and_prepare(connector)
+    change(warehouse, "DELETE FROM wms_receipt_order WHERE order_no = ?", key.key)
+    collect_and_prepare(connector, Sweeping.NOW)
+    with connector.database.read() as connection:
+        assert key not in {one.key for one in quarantine.waiting_entries(connection)}
+        left = entries(connection, EntryFilter(event="quarantine_left"))
+    assert str(key) in {one.source_key for one in left}
 
 
 def test_declared_document_waits_for_an_operator_when_its_row_is_gone(
