@@ -1,10 +1,10 @@
-"""Audit entries that several steps write: a record held in quarantine, a document with another customs status."""
+"""Audit entries that several steps write: what happens to a record in quarantine, another customs status."""
 
 from __future__ import annotations
 
 from connector.audit.events import Entry, Event
 from connector.receipts.ledger import StatusChange
-from connector.sources.quarantine import Held
+from connector.sources.quarantine import Held, Waiting
 
 
 def quarantined(held: Held) -> Entry:
@@ -17,6 +17,19 @@ def quarantined(held: Held) -> Entry:
         waybill=held.waybill,
         export_list=held.export_list,
         detail={"reason": held.reason, "faults": [dict(fault) for fault in held.faults]},
+    )
+
+
+def decided(event: Event, waiting: Waiting, *, reason: str, **more: object) -> Entry:
+    """Say what a person decided about a record that waits, and why."""
+    return Entry(
+        event=event,
+        source_key=str(waiting.key),
+        document_type=waiting.type,
+        business_key=waiting.business_key,
+        waybill=waiting.waybill,
+        export_list=waiting.export_list,
+        detail={"reason": reason, "waited_for": waiting.reason} | more,
     )
 
 

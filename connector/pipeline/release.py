@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connector.audit import log
-from connector.audit.events import Entry, Event
+from connector.audit.events import Event
 from connector.deeds import Deed
 from connector.errors import UsageError
 from connector.messages.catalogue import message_type
+from connector.pipeline.entries import decided
 from connector.pipeline.wiring import Connector
 from connector.sources import inbox, quarantine
 from connector.sources.quarantine import RELEASES, Release, Waiting
@@ -35,18 +36,7 @@ def release(
         for how in Release:
             quarantine.set_free(transaction, [one.id for one, its in free if its is how], how)
         inbox.wait_again(transaction, dict.fromkeys(one.key for one, _ in free))
-        entries = [
-            Entry(
-                event=Event.RELEASED,
-                source_key=str(one.key),
-                document_type=one.type,
-                business_key=one.business_key,
-                waybill=one.waybill,
-                export_list=one.export_list,
-                detail={"reason": reason, "waited_for": one.reason, "as": how.value},
-            )
-            for one, how in free
-        ]
+        entries = [decided(Event.RELEASED, one, reason=reason, **{"as": how.value}) for one, how in free]
         log.append(transaction, entries, actor=actor, time=connector.clock(transaction))
     return free
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connector.audit import log
-from connector.audit.events import Entry, Event
+from connector.audit.events import Event
 from connector.deeds import Deed
+from connector.pipeline.entries import decided
 from connector.pipeline.wiring import Connector
 from connector.sources import inbox, quarantine
 from connector.sources.quarantine import Waiting
@@ -26,17 +27,6 @@ def retry(connector: Connector, waiting: Sequence[Waiting], *, reason: str, acto
         held = quarantine.held_among(transaction, [one.key for one in waiting])
         tried = [one for one in waiting if one.record_id is not None and (one.key, one.type) in held]
         inbox.wait_again(transaction, dict.fromkeys(one.key for one in tried))
-        entries = [
-            Entry(
-                event=Event.RETRIED,
-                source_key=str(one.key),
-                document_type=one.type,
-                business_key=one.business_key,
-                waybill=one.waybill,
-                export_list=one.export_list,
-                detail={"reason": reason, "waited_for": one.reason},
-            )
-            for one in tried
-        ]
+        entries = [decided(Event.RETRIED, one, reason=reason) for one in tried]
         log.append(transaction, entries, actor=actor, time=connector.clock(transaction))
     return tried

@@ -37,7 +37,7 @@ from tests.campaigns.collect_warehouses import KINDS, Warehouse, opened
 from tests.campaigns.daemon_under_test import Aim, Death
 from tests.campaigns.listing import REFERENCE
 from tests.forks import FORKS
-from tests.integration.any_warehouse import LINES, WOD_HEAD, adventureworks, connect, wrong_events
+from tests.integration.any_warehouse import EVENTS, LINES, adventureworks, connect, wrong_events
 
 _ROUNDS = 5
 _LIVES = 100
@@ -45,19 +45,6 @@ _LIVES = 100
 _TRIALS = 180
 _PORT = 8610
 """Of an office that nobody calls."""
-_MAPPING = f"""\
-message = "WOD101"
-version = 1
-records = "moves"
-
-[head]
-eventTime = {{ const = "20260601080000" }}
-step      = {{ const = "receiving" }}
-{WOD_HEAD}
-itemNo    = {{ field = "record.no" }}
-qty       = {{ const = "1" }}
-unit      = {{ const = "007" }}
-"""
 _AT_RANDOM = [
     Aim(deed=deed, moment=moment, count=count)
     for deed in (Deed.LEASE, Deed.COLLECT, Deed.TRY_AGAIN)
@@ -81,7 +68,7 @@ def run(trial: Trial) -> Outcome:
         return _every_line(trial)
     random, kind = Random(trial.seed), KINDS[(trial.number - 1) % len(KINDS)]
     with opened(kind, trial.folder, random) as warehouse:
-        files = {"moves.toml": warehouse.records, "events.toml": _MAPPING}
+        files = {"moves.toml": warehouse.records, "events.toml": EVENTS}
         config = connect(trial.folder / "site", _PORT, warehouse.source, files)
         with closing(unchecked_database(load(config))) as database:
             schema.upgrade(database)

@@ -24,6 +24,20 @@ customsCode  = { const = "5141" }
 siteCode     = { const = "GZKG01" }
 operatorCode = { value = "operator_code" }
 """
+EVENTS = f"""\
+message = "WOD101"
+version = 1
+records = "moves"
+
+[head]
+eventTime = {{ const = "20260601080000" }}
+step      = {{ const = "receiving" }}
+{WOD_HEAD}
+itemNo    = {{ field = "record.no" }}
+qty       = {{ const = "1" }}
+unit      = {{ const = "007" }}
+"""
+"""A mapping of whatever the records file ``moves`` reads."""
 LINES = 8845
 """Lines of AdventureWorks' receiving; 308 distinct times."""
 RECEIVING = """\

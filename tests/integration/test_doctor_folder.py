@@ -9,10 +9,10 @@ from connector.config import load
 from connector.doctor.enterprise import collections, sources
 from connector.doctor.examination import Check, examine
 from connector.doctor.findings import Finding, Level
-from tests.integration.any_warehouse import WOD_HEAD, connect
+from tests.integration.any_warehouse import EVENTS, connect
 
 _RECORDS = """\
-records = "goods"
+records = "moves"
 database = "drop"
 query = "SELECT g._id, g.no FROM goods g"
 key = ["no"]
@@ -24,25 +24,10 @@ no = "text"
 """
 
 
-_MAPPING = f"""\
-message = "WOD101"
-version = 1
-records = "goods"
-
-[head]
-eventTime = {{ const = "20260601080000" }}
-step      = {{ const = "receiving" }}
-{WOD_HEAD}
-itemNo    = {{ field = "record.no" }}
-qty       = {{ const = "1" }}
-unit      = {{ const = "007" }}
-"""
-
-
 def findings(config: Path) -> dict[str, list[Finding]]:
     """What is said of source and collection."""
     found = list(examine(load(config), [Check(name="s", look=sources), Check(name="c", look=collections)]))
-    return {check: [one for one in found if one.check == check] for check in ("source drop", "collection goods")}
+    return {check: [one for one in found if one.check == check] for check in ("source drop", "collection moves")}
 
 
 def test_doctor_says_what_a_folder_lacks_and_makes_nothing(tmp_path: Path) -> None:
@@ -52,10 +37,10 @@ def test_doctor_says_what_a_folder_lacks_and_makes_nothing(tmp_path: Path) -> No
         f'[sources.drop]\nurl = "sqlite:///{tmp_path / "staging.db"}"\nfolder = "{drop}"\ntimezone = "Asia/Shanghai"\n'
         'quiet_seconds = 0\n[sources.drop.files]\n"goods-*" = "goods"\n'
     )
-    config = connect(tmp_path / "site", 8610, source, {"goods.toml": _RECORDS, "event.toml": _MAPPING})
+    config = connect(tmp_path / "site", 8610, source, {"moves.toml": _RECORDS, "events.toml": EVENTS})
     found = findings(config)
     assert [one.level for one in found["source drop"]] == [Level.OK]
-    assert ["no file has come yet" in one.text for one in found["collection goods"]] == [True]
+    assert ["no file has come yet" in one.text for one in found["collection moves"]] == [True]
     assert not (tmp_path / "staging.db").exists()
     (drop / "good-1.csv").write_text("no\n1\n")
     (drop / "goods-1.csv").write_text("no\n1\n")
@@ -64,7 +49,7 @@ def test_doctor_says_what_a_folder_lacks_and_makes_nothing(tmp_path: Path) -> No
     found = findings(config)
     assert [one.level for one in found["source drop"]] == [Level.OK, Level.WARNING]
     assert "good-1.csv" in found["source drop"][1].text
-    assert [one.level for one in found["collection goods"]] == [Level.OK]
+    assert [one.level for one in found["collection moves"]] == [Level.OK]
     (drop / "good-1.csv").unlink()
     (drop / "goods-1.csv").unlink()
     drop.rmdir()
