@@ -16,8 +16,9 @@ PLANT :=
 demo: $(READY)
 	$(BIN)/connector demo
 
+# Three at once on two cores: many tests wait for others.
 test: $(READY)
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 3 --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff check .

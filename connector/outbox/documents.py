@@ -108,6 +108,8 @@ class Standing:
     source: SourceKey
     record_id: int
     type: str
+    guid: str
+    """Of its newest revision made of this record."""
     business_key: str
     waybill: str
     export_list: str
@@ -129,6 +131,7 @@ def standing(connection: Connection, keys: Sequence[SourceKey]) -> list[Standing
                 source=SourceKey(collection=row.collection, key=row.key),
                 record_id=row.record_id,
                 type=row.type,
+                guid=row.guid,
                 business_key=row.business_key,
                 waybill=row.waybill,
                 export_list=row.export_list,

@@ -37,6 +37,16 @@ class Revision:
     """Whether a message carries it that was neither refused nor closed."""
 
     @property
+    def is_unheard(self) -> bool:
+        """Whether customs never got it, and does not get it either."""
+        return self.status is CustomsStatus.NONE and not self.is_carried
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether customs may still say what becomes of it."""
+        return not (self.status.is_final or self.is_unheard)
+
+    @property
     def is_held(self) -> bool:
         """Whether customs has accepted something under the key and still holds it."""
         is_accepted = self.status.is_final and not self.status.may_be_declared_again
@@ -68,7 +78,7 @@ def judge(newest: Revision | None, content_digest: str) -> Verdict:
         return Verdict.SEND
     if newest.content_digest == content_digest:
         return Verdict.NOTHING
-    is_unheard = newest.status is CustomsStatus.NONE and not newest.is_carried
-    if newest.status.may_be_declared_again or is_unheard:
-        return Verdict.SEND if newest.app_type is AppType.NEW else Verdict.WAIT_FOR_OPERATOR
-    return Verdict.WAIT_FOR_OPERATOR if newest.status.is_final else Verdict.WAIT_FOR_ANSWER
+    if newest.is_unanswered:
+        return Verdict.WAIT_FOR_ANSWER
+    is_free = newest.status.may_be_declared_again or newest.is_unheard
+    return Verdict.SEND if is_free and newest.app_type is AppType.NEW else Verdict.WAIT_FOR_OPERATOR

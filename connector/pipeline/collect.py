@@ -14,7 +14,7 @@ reads again.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,6 +40,7 @@ _AT_A_TIME = 30.0
 """Seconds after which a long pass looks again for rows that were committed late, behind the place it has come to by
 then: in the next pass it may lie too far behind."""
 _NEW: Literal["new"] = "new"
+_OVERLAP: Literal["overlap"] = "overlap"
 _SWEEP: Literal["sweep"] = "sweep"
 
 
@@ -78,6 +79,8 @@ class Window:
     stored: int = 0
     keys: set[str] | None = None
     """Which records there are; None where nobody asks."""
+    disorder: str = ""
+    """Where its rows did not stand in the order of their times."""
     digest: str = ""
     """A chain over the records in the order they are read, each link SHA-256 of the link before, key and content."""
 
@@ -86,6 +89,7 @@ class Window:
         for record in page.records:
             self.digest = digest(f"{self.digest}\n{record.key.key}\n{digest(record.to_json())}")
         self.rows += page.rows
+        self.disorder = self.disorder or page.disorder
         if self.keys is not None:
             self.keys |= {one.key.key for one in page.records} | {one.key.key for one in page.unreadable}
 
@@ -153,7 +157,7 @@ def _read_again(connector: Connector, collection: Collection, lease: Lease, tota
         cursor = inbox.read_cursor(connection, collection.name)
     earlier = collection.source.before(cursor) if cursor is not None else None
     if earlier is not None:
-        window = Window(kind="overlap", begin=earlier, end=cursor, place=earlier)
+        window = Window(kind=_OVERLAP, begin=earlier, end=cursor, place=earlier)
         read_window(connector, collection, lease, window, total)
 
 
@@ -205,6 +209,12 @@ def read_window(
         begun = connector.elapsed()
         total.changed += len(stored)
         total.unreadable += len(unreadable)
+    if window.disorder and window.kind != _OVERLAP:  # which every pass reads
+        total.warnings.append(
+            f"{collection.name}: {window.disorder}, so rows may be passed over until a sweep finds them; "
+            "have the query write all times in one form"
+        )
+        window.disorder = ""
     return not more
 
 
@@ -238,45 +248,57 @@ def _news(connector: Connector, collection: Collection, window: Window, page: Pa
 
     Of a page that is read again, content that is known as an older version is just that, where several rows have one
     key; only a sweep asks the source whether the record went back to it. Of a key with unknown content the source says
-    what is the newest: a row that came late may be older than one that was read before it.
+    what is the newest: a row that came late may be older than one that was read before it. Where every row is a record
+    of its own, it also says of a key that is known whether it stands in two rows.
     """
+    source = collection.source
     keys = [record.key for record in page.records]
     with connector.database.read() as connection:
         unreadable = quarantine.not_yet_held(connection, _unreadable(collection, page.unreadable))
         back = quarantine.waiting_for(connection, collection.name, quarantine.ROW_DISAPPEARED).intersection(keys)
         waiting = quarantine.waiting_for(connection, collection.name, quarantine.UNREADABLE)
         corrected = waiting.intersection(page.corrected) - {row.key for row in page.unreadable}
-        known = inbox.versions(connection, page.records) if window.kind != _NEW else {}
+        is_asked = window.kind != _NEW or not source.only_grows
+        known = inbox.versions(connection, page.records) if is_asked else {}
     if corrected:  # a row that is sound by itself may share its key with one of another page
-        stand = collection.source.all_current(keys).values()
+        stand = source.all_current(keys).values()
         corrected -= {row.key for row in stand if isinstance(row, UnreadableRow)}
-    if window.kind == _NEW:
-        return _News(
-            records=page.records,
-            unreadable=unreadable,
-            back=sorted(back, key=str),
-            corrected=sorted(corrected, key=str),
-        )
-    fresh: list[SourceRecord] = []
-    doubtful: dict[SourceKey, None] = {}
-    for record in page.records:
-        versions, content = known.get(record.key, {}), inbox.content(record)
-        newest = next(reversed(versions), None)
-        if newest is None or (content == newest and versions[content] == inbox.GONE):
-            fresh.append(record)
-        elif content not in versions:
-            fresh.append(record)
-            doubtful[record.key] = None
-        elif content != newest and window.kind == _SWEEP:
-            doubtful[record.key] = None
-    current = collection.source.all_current(list(doubtful)) if doubtful else {}
-    twice = [one for one in current.values() if isinstance(one, UnreadableRow)]
+    fresh, doubtful = _sifted(window, page, known)
+    current = source.all_current(doubtful) if doubtful else {}
+    twice = {key: one for key, one in current.items() if isinstance(one, UnreadableRow)}
+    if not source.only_grows:
+        fresh = [one for one in fresh if one.key not in twice]
+    if window.kind != _NEW:
+        fresh += [one for one in current.values() if isinstance(one, SourceRecord)]
     return _News(
-        records=fresh + [one for one in current.values() if isinstance(one, SourceRecord)],
-        unreadable=[*unreadable, *_unreadable(collection, twice)],
+        records=fresh,
+        unreadable=[*unreadable, *_unreadable(collection, list(twice.values()))],
         back=sorted(back, key=str),
         corrected=sorted(corrected, key=str),
     )
+
+
+def _sifted(
+    window: Window, page: Page, known: Mapping[SourceKey, dict[str, str]]
+) -> tuple[list[SourceRecord], list[SourceKey]]:
+    """The records that may have to be stored, and the keys of which the source is asked what stands there now.
+
+    known: of each record that is known, content and state of every version, the newest last.
+    """
+    fresh: list[SourceRecord] = []
+    doubtful: dict[SourceKey, None] = {}
+    for record in page.records:
+        versions = known.get(record.key)
+        if not versions:
+            fresh.append(record)
+            continue
+        content, newest = inbox.content(record), next(reversed(versions))
+        is_other = content != newest if window.kind == _NEW else content not in versions
+        if is_other or window.kind == _NEW or (content == newest and versions[content] == inbox.GONE):
+            fresh.append(record)
+        if is_other or (content != newest and window.kind == _SWEEP):
+            doubtful[record.key] = None
+    return fresh, list(doubtful)
 
 
 def collected_entry(stored: Stored) -> Entry:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -11,12 +11,14 @@ from sqlalchemy import Connection
 
 from connector.mapping.engine import DocumentMapping
 from connector.mapping.outcomes import Mapped, Unmappable
+from connector.messages.catalogue import MessageType, message_type
 from connector.messages.documents import AppType, Document
 from connector.messages.records import SourceKey
 from connector.outbox import documents
-from connector.outbox.documents import Origin
+from connector.outbox.documents import Origin, Standing
 from connector.outbox.revisions import Revision, Verdict, judge
 from connector.pipeline.checking import EVENT, Bench, Candidate
+from connector.pipeline.left_behind import deletion, left_behind, waits
 from connector.pipeline.linking import linked
 from connector.pipeline.wiring import Collection, Connector
 from connector.rules.book import Judgement, rule_named
@@ -58,6 +60,7 @@ class _Going:
 
     stored: StoredRecord
     candidate: Candidate
+    origin: Origin
     before: Revision | None
 
 
@@ -90,46 +93,93 @@ def sort(
     bench: judges by the rules; the same one for every page of one way through the records.
     """
     result = Sorted()
+    by_key = {stored.record.key: stored for stored in page}
     lookups = collection.source.look_up(collection.lookups, [stored.record for stored in page])
+    by_type: dict[str, list[DocumentMapping]] = defaultdict(list)
     for mapping in sorted(collection.mappings, key=lambda one: one.message_type.name != EVENT):  # events are facts
-        by_key = {stored.record.key: stored for stored in page}
-        mapped = [(key, outcome) for key, one in by_key.items() for outcome in mapping.apply(one.record, lookups)]
+        by_type[mapping.message_type.name].append(mapping)
+    for name, mappings in by_type.items():
+        made = [
+            (mapping, key, outcome)
+            for mapping in mappings
+            for key, one in by_key.items()
+            for outcome in mapping.apply(one.record, lookups)
+        ]
         with connector.database.read() as connection:
-            outcomes = linked(connection, mapping.message_type, mapped)
-            keys = [outcome.business_key for _, outcome in outcomes if isinstance(outcome, Mapped)]
-            newest = documents.newest_revisions(connection, mapping.message_type.name, keys)
-            free = quarantine.set_free_among(connection, [one.id for one in page])
-            result.sound |= _not_meant(connection, mapping, by_key.keys() - {key for key, _ in outcomes})
-        going: list[_Going] = []
-        for key, outcome in outcomes:
-            stored = by_key[key]
-            if isinstance(outcome, Unmappable):
-                result.held.append(_unmappable(stored, outcome))
-                continue
-            before = newest.get(outcome.business_key)
-            release = free.get((stored.id, outcome.type))
-            app_type = _judge(result, stored, outcome, before, release)
-            if app_type is not None:
-                candidate = _candidate(stored, outcome, before, app_type, mapping, now)
-                if release is Release.AGAINST_RULES:
-                    candidate = replace(candidate, is_released=True)
-                going.append(_Going(stored=stored, candidate=candidate, before=before))
-        with connector.database.read() as connection:
+            going = _decide(connection, message_type(name), by_key, made, result, now)
             judgements = bench.judge(connection, [one.candidate for one in going])
         for one, judgement in zip(going, judgements, strict=True):
-            _let_out(result, one, judgement, mapping)
+            _let_out(result, one, judgement)
     result.settle()
     return result
 
 
-def _not_meant(
-    connection: Connection, mapping: DocumentMapping, keys: AbstractSet[SourceKey]
-) -> set[tuple[SourceKey, str]]:
-    """Records that wait, of which no document of the type is meant any more and none stands at customs."""
-    kind = mapping.message_type.name
-    waiting = {key for key, type_ in quarantine.held_among(connection, list(keys)) if type_ == kind} if keys else set()
-    standing = {one.source for one in documents.standing(connection, list(waiting)) if one.type == kind}
-    return {(key, kind) for key in waiting - standing}
+def _decide(
+    connection: Connection,
+    kind: MessageType,
+    by_key: Mapping[SourceKey, StoredRecord],
+    made: Sequence[tuple[DocumentMapping, SourceKey, Mapped | Unmappable]],
+    result: Sorted,
+    now: datetime,
+) -> list[_Going]:
+    """What of the documents of one type is to go out; the rest is told in the result."""
+    outcomes = linked(connection, kind, [(key, outcome) for _, key, outcome in made])
+    standing = [one for one in documents.standing(connection, list(by_key)) if one.type == kind.name]
+    keys = {outcome.business_key for _, outcome in outcomes if isinstance(outcome, Mapped)}
+    newest = documents.newest_revisions(connection, kind.name, sorted(keys | {one.business_key for one in standing}))
+    free = quarantine.set_free_among(connection, [one.id for one in by_key.values()])
+    left = left_behind(kind, outcomes, standing, newest)
+    not_meant = list(by_key.keys() - {key for key, _ in outcomes} - left.keys())
+    result.sound |= {(key, name) for key, name in quarantine.held_among(connection, not_meant) if name == kind.name}
+    going: list[_Going] = []
+    for key, some in left.items():
+        if free.get((by_key[key].id, kind.name)) is not Release.DELETE:
+            result.held += [waits(by_key[key], one) for one in some]
+        elif any(newest[one.business_key].is_unanswered for one in some):  # deleted when customs has accepted it
+            result.judged |= {(one.type, one.business_key): newest[one.business_key] for one in some}
+        elif documents.archived(connection, [one.guid for one in some]):
+            result.held += [waits(by_key[key], one, is_archived=True) for one in some]
+        else:
+            result.sound.add((key, kind.name))
+            going += _deletions(connection, by_key[key], some, newest, now)
+    stopped = left.keys() - {one.stored.record.key for one in going}
+    for (mapping, _, _), (key, outcome) in zip(made, outcomes, strict=True):
+        stored = by_key[key]
+        if key in stopped:
+            continue  # it would be declared twice, under two keys
+        if isinstance(outcome, Unmappable):
+            result.held.append(_unmappable(stored, outcome))
+            continue
+        before = newest.get(outcome.business_key)
+        release = free.get((stored.id, outcome.type)) if key not in left else None
+        app_type = _judge(result, stored, outcome, before, release)
+        if app_type is not None:
+            candidate = _candidate(stored, outcome, before, app_type, mapping, now)
+            if release is Release.AGAINST_RULES:
+                candidate = replace(candidate, is_released=True)
+            origin = _origin(stored, outcome, mapping)
+            going.append(_Going(stored=stored, candidate=candidate, origin=origin, before=before))
+    return going
+
+
+def _deletions(
+    connection: Connection,
+    stored: StoredRecord,
+    left: Sequence[Standing],
+    newest: Mapping[str, Revision],
+    now: datetime,
+) -> Iterator[_Going]:
+    """Deletions of documents that their record says no longer."""
+    guids = [one.guid for one in left]
+    origins = documents.origins(connection, guids)
+    for document in documents.load(connection, guids):
+        before = newest[document.business_key]
+        yield _Going(
+            stored=stored,
+            candidate=deletion(document, origins[document.guid], before, now=now),
+            origin=replace(origins[document.guid], record_id=stored.id),
+            before=before,
+        )
 
 
 def _judge(
@@ -141,6 +191,9 @@ def _judge(
     """
     verdict = judge(newest, mapped.content.digest())
     app_type = AppType.NEW if verdict is Verdict.SEND else None
+    if release is Release.DELETE and newest is not None and newest.is_unanswered:
+        result.judged[mapped.type, mapped.business_key] = newest
+        return None  # its entry stays: it is deleted when customs has accepted it
     if release is Release.DELETE and newest is not None and newest.is_held:
         app_type = AppType.DELETE
     elif release is not None and verdict is Verdict.WAIT_FOR_OPERATOR:
@@ -153,30 +206,32 @@ def _judge(
     return app_type
 
 
-def _let_out(result: Sorted, one: _Going, judgement: Judgement, mapping: DocumentMapping) -> None:
+def _let_out(result: Sorted, one: _Going, judgement: Judgement) -> None:
     """Make a draft of a document, unless a rule forbids it and nobody lets it out all the same."""
-    document, mapped = one.candidate.document, one.candidate.mapped
     if judgement.blocks and not one.candidate.is_released:
         result.held.append(_forbidden(one, judgement))
         return
-    origin = Origin(
-        record_id=one.stored.id,
+    result.drafts.append(
+        Draft(
+            document=one.candidate.document,
+            origin=one.origin,
+            source=one.stored.record.key,
+            after=one.before,
+            candidate=one.candidate,
+            judgement=judgement,
+        )
+    )
+
+
+def _origin(stored: StoredRecord, mapped: Mapped, mapping: DocumentMapping) -> Origin:
+    return Origin(
+        record_id=stored.id,
         mapping=f"{mapping.name} {mapping.version}",
         mapping_digest=mapping.digest,
         waybill=mapped.waybill,
         export_list=mapped.export_list,
         part=mapped.part,
         corrects=mapped.corrects,
-    )
-    result.drafts.append(
-        Draft(
-            document=document,
-            origin=origin,
-            source=one.stored.record.key,
-            after=one.before,
-            candidate=one.candidate,
-            judgement=judgement,
-        )
     )
 
 

@@ -27,7 +27,7 @@ from connector.sources.folder import DropFolder
 from connector.sources.staging import problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import URL, Connection, Engine
 
@@ -90,12 +90,12 @@ class SourceDatabase:
         """Whether a query names a table that no file has come for yet, so that there is nothing to ask."""
         return self._folder is not None and self._folder.lacks(query)
 
-    def problems(self) -> tuple[list[Problem], list[str]]:
-        """Rows of files that could not be read, and the places of those that stand there no more."""
+    def problems(self, queries: Sequence[str]) -> tuple[list[Problem], list[str]]:
+        """Rows of files for these queries that could not be read, and the places of those that stand there no more."""
         if self._folder is None:
             return [], []
         with self.reading() as connection:
-            return problems(connection)
+            return problems(connection, queries)
 
     def close(self) -> None:
         """Close idle connections; those in use are closed when they are given back."""

@@ -115,7 +115,8 @@ class DropFolder:
                 yield path
 
     def _settings(self, name: str) -> FileSettings | None:
-        return next((one for pattern, one in self._files.items() if fnmatchcase(name, pattern)), None)
+        """Of the first pattern that fits; in whatever case, for systems write .CSV for .csv."""
+        return next((one for pattern, one in self._files.items() if fnmatchcase(name.lower(), pattern.lower())), None)
 
     def _take(self, file: DroppedFile) -> None:
         if not file.is_unchanged():

@@ -64,9 +64,12 @@ class Page:
     """How many rows of the source it was made of: those with a place in the order."""
     unreadable: tuple[UnreadableRow, ...] = ()
     """Rows that cannot become records, among them each that has the key of an earlier row of the page. Those without a
-    change time have no place in the order: every last page of a pass (``more`` is false) names them again."""
+    change time or unique column have no place in the order: every last page of a pass (``more`` is false) names them
+    again."""
     corrected: tuple[SourceKey, ...] = ()
     """Names under which rows would wait as unreadable that can be read now, or are there no more."""
+    disorder: str = ""
+    """Where rows do not stand in the order of their change times, for a person; later rows may be passed over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,10 @@ class RecordSource(Protocol):
     @property
     def sweep(self) -> Sweep | None:
         """How far back, and how often, it is to be read again; None for never."""
+
+    @property
+    def only_grows(self) -> bool:
+        """Whether rows are only ever added, so that a later row of a key is a newer version of it."""
 
     def refresh(self) -> None:
         """Take in what has been put down for it since, where it reads files; at the beginning of each pass."""

@@ -76,6 +76,7 @@ class Order:
     ) -> list[tuple[list[ColumnElement[bool]], dict[str, Any]]]:
         """Conditions with their values; one after the other they are all rows between two places, in order."""
         end, given = self._end(until)
+        end.append(self._unique.is_not(None))  # a row without it could never be told from the next
         changed = self._changed
         if changed is None:
             begin = [] if after is None else [self._unique > parameter("key")]

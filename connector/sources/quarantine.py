@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
-from sqlalchemy import Connection, bindparam, exists, func, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, func, insert, or_, select, update
 
 from connector.messages.records import SourceKey
 from connector.storage.limits import portions
@@ -23,6 +23,8 @@ RULE = "rule"
 """A customs rule forbids to declare it as it is."""
 ROW_DISAPPEARED = "row_disappeared"
 """The source has the row no longer; what was declared from it still stands."""
+NO_LONGER_MEANT = "no_longer_meant"
+"""Customs holds a document that its record does not say any more: its mapping leaves it out, or gives another key."""
 UNREADABLE = "unreadable"
 """The row itself does not fit what its records file declares."""
 
@@ -42,6 +44,7 @@ RELEASES: Mapping[str, frozenset[Release]] = MappingProxyType(
     {
         CHANGED_AFTER_ACCEPTANCE: frozenset({Release.CHANGE, Release.DELETE}),
         ROW_DISAPPEARED: frozenset({Release.DELETE}),
+        NO_LONGER_MEANT: frozenset({Release.DELETE}),
         RULE: frozenset({Release.AGAINST_RULES}),
     }
 )
@@ -170,13 +173,16 @@ def not_yet_held(connection: Connection, held: Sequence[Held]) -> list[Held]:
 
 
 def held_for_answer(connection: Connection, documents: Sequence[tuple[str, str]]) -> list[SourceKey]:
-    """Records that wait because these documents, given as (type, business key), were unanswered."""
+    """Records that wait because these documents, given as (type, business key), were unanswered.
+
+    Among them those that an operator voids: only what customs has accepted can be deleted there.
+    """
     table = QUARANTINE.c
     found: list[SourceKey] = []
     for some in portions(sorted(set(documents))):
         query = select(table.collection, table.key, table.type, table.business_key).where(
             table.resolved_at.is_(None),
-            table.reason == CHANGED_WHILE_OPEN,
+            or_(table.reason.in_([CHANGED_WHILE_OPEN, NO_LONGER_MEANT]), table.released_as == Release.DELETE.value),
             table.business_key.in_({key for _, key in some}),
         )
         found += [

@@ -4,8 +4,8 @@ Pages follow the order of `connector.sources.order`. A row whose change time lie
 but only what did not change later than now is remembered, and a row whose time cannot be read never is.
 
 What can go wrong with a row stays with it: values that do not fit, an empty key, the key of another row of the page, a
-missing change time make an `UnreadableRow`. What is wrong with all of them, columns that differ or a unique column that
-is not, raises `SourceChanged`.
+missing change time or unique column make an `UnreadableRow`. What is wrong with all of them, columns that differ or a
+unique column that is not, raises `SourceChanged`.
 """
 
 from __future__ import annotations
@@ -37,14 +37,19 @@ if TYPE_CHECKING:
     from connector.sources.database import SourceDatabase
     from connector.sources.records_file import RecordsFile
 
-TIMELESS_AT_MOST = 1000
-"""Rows without a change time that one pass names; where there are more, it says so."""
+PLACELESS_AT_MOST = 1000
+"""Rows without a place in the order that one pass names; where there are more, it says so."""
 KEY_AT_MOST = 255
 """Characters of one column of a key: more would not fit an index of ours."""
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _empty(column: str) -> str:
+    """The name of a row that lacks the column it would be named by."""
+    return f"{column} empty"
 
 
 class SqlSource:
@@ -84,6 +89,11 @@ class SqlSource:
             return None
         return Sweep(back=timedelta(days=part.days), every=timedelta(hours=part.hours))
 
+    @property
+    def only_grows(self) -> bool:
+        """Whether rows are only ever added, so that a later row of a key is a newer version of it."""
+        return self._file.changed is None
+
     def page(self, after: Cursor | None, until: Cursor | None = None) -> Page:
         """The next page of changed records, at most the page size of the records file."""
         size, now = self._file.page_size, self._clock()
@@ -91,19 +101,26 @@ class SqlSource:
             found = self._order.following(connection, after, until, size + 1) if connection else []
             self._refuse_repeats(found)
             heads, more = found[:size], len(found) > size
-            timeless = [] if more or until is not None or connection is None else self._timeless(connection)
-            results = self._complete(connection, heads + timeless[:TIMELESS_AT_MOST], now) if connection else []
-        if len(timeless) > TIMELESS_AT_MOST:
-            results.append(self._too_many_timeless())
-        bad, corrected = self._problems() if not more and until is None else ([], [])
+            is_last = not more and until is None
+            placeless = self._placeless(connection) if is_last and connection else []
+            results = self._complete(connection, heads + placeless[:PLACELESS_AT_MOST], now) if connection else []
+        if len(placeless) > PLACELESS_AT_MOST:
+            results.append(self._too_many_placeless())
+        bad, corrected = self._problems() if is_last else ([], [])
+        corrected += [self._key(_empty(name)) for name in (self._file.unique, self._file.changed) if is_last and name]
+        unreadable: dict[SourceKey, UnreadableRow] = {}
+        for result in results:
+            if isinstance(result, UnreadableRow):  # of several without a name of their own the first is told
+                unreadable.setdefault(result.key, result)
         return Page(
             records=tuple(result for result in results if isinstance(result, SourceRecord)),
             cursor=self._order.place(heads[-1]) if heads else after,
             remember=next((self._order.place(head) for head in reversed(heads) if self._is_over(head, now)), None),
             more=more,
             rows=len(heads),
-            unreadable=(*(result for result in results if isinstance(result, UnreadableRow)), *bad),
+            unreadable=(*unreadable.values(), *bad),
             corrected=(*(self._key(self._name_of(head)) for head in heads), *corrected),
+            disorder=self._disorder(after, heads),
         )
 
     def refresh(self) -> None:
@@ -209,7 +226,7 @@ class SqlSource:
         seen: set[Value] = set()
         for head in heads:
             value = head.row[unique]
-            if value is None or value in seen or unique in head.misfits:
+            if value in seen or unique in head.misfits:
                 self._refuse(f"{unique} must name every row once and the query gives {value!a}")
             if changed is not None and not self._orders(head.raw[changed]):
                 self._refuse(f"{changed} must order the rows and the query gives {head.raw[changed]!a}")
@@ -242,13 +259,25 @@ class SqlSource:
         first: dict[SourceKey, ReadRow] = {}
         return [self._record(head, lines[head.row[self._file.unique]], first, now) for head in heads]
 
-    def _timeless(self, connection: Connection) -> list[ReadRow]:
-        """Rows without a change time, one more than are named."""
+    def _placeless(self, connection: Connection) -> list[ReadRow]:
+        """Rows without a change time or without what breaks ties, one more than are named."""
+        named = [name for name in (self._file.changed, self._file.unique) if name is not None]
+        is_placeless = or_(*(self._heads.column(name).is_(None) for name in named))
+        statement = self._heads.select(is_placeless).order_by(self._heads.column(self._file.unique))
+        return self._heads.rows(connection, statement.limit(PLACELESS_AT_MOST + 1))
+
+    def _disorder(self, after: Cursor | None, heads: Sequence[ReadRow]) -> str:
+        """Where a time is earlier than the one before, as texts in several forms are: ``T08:00`` behind `` 09:00``."""
         if self._file.changed is None:
-            return []
-        is_timeless = self._heads.column(self._file.changed).is_(None)
-        statement = self._heads.select(is_timeless).order_by(self._heads.column(self._file.unique))
-        return self._heads.rows(connection, statement.limit(TIMELESS_AT_MOST + 1))
+            return ""
+        last, shown = (self.moment(after), json.loads(after.changed_at)) if after else (None, None)
+        for head in heads:
+            moment, raw = head.row[self._file.changed], head.raw[self._file.changed]
+            if isinstance(moment, datetime):
+                if last is not None and moment < last:
+                    return f"{self._file.changed} {readable(raw)} comes behind the later {readable(shown)}"
+                last, shown = moment, raw
+        return ""
 
     @contextmanager
     def _asking(self) -> Iterator[Connection | None]:
@@ -261,22 +290,21 @@ class SqlSource:
 
     def _problems(self) -> tuple[list[UnreadableRow], list[SourceKey]]:
         """Rows of files that never came into a table, which a query could not show; and those that are corrected."""
-        found, corrected = self._database.problems()
-        bad = [UnreadableRow(key=self._key(one.place), reason=one.reason, row=one.row) for one in found]
-        return bad, [self._key(place) for place in corrected]
+        bad: list[UnreadableRow] = []
+        over: list[SourceKey] = []
+        for database in self._databases:
+            found, corrected = database.problems(self._file.queries_of(database.name))
+            bad += [UnreadableRow(key=self._key(one.place), reason=one.reason, row=one.row) for one in found]
+            over += [self._key(place) for place in corrected]
+        return bad, over
 
     def _key(self, key: str) -> SourceKey:
         return SourceKey(collection=self._file.records, key=key)
 
-    def _too_many_timeless(self) -> UnreadableRow:
-        key = SourceKey(collection=self._file.records, key=f"{self._file.changed} empty")
-        reason = f"more than {TIMELESS_AT_MOST} rows: {self._timeless_reason}"
-        return UnreadableRow(key=key, reason=reason, row="{}")
-
-    @property
-    def _timeless_reason(self) -> str:
-        name = self._file.changed
-        return f"column {name} is empty, so the row has no place in the order of changes; COALESCE it in the query"
+    def _too_many_placeless(self) -> UnreadableRow:
+        names = " or ".join(name for name in (self._file.changed, self._file.unique) if name)
+        reason = f"more than {PLACELESS_AT_MOST} rows have no place in the order: {names} is empty; COALESCE it"
+        return UnreadableRow(key=self._key(_empty(self._file.changed or self._file.unique)), reason=reason, row="{}")
 
     def _record(
         self, head: ReadRow, lines: Sequence[ReadRow], first: dict[SourceKey, ReadRow], now: datetime
@@ -295,8 +323,11 @@ class SqlSource:
             f"line {number}: {misfit}" for number, line in enumerate(lines, 1) for misfit in line.misfits.values()
         ]
         changed_at = now if self._file.changed is None else head.row[self._file.changed]
-        if changed_at is None:
-            faults.append(self._timeless_reason)
+        faults += [
+            f"column {name} is empty, so the row has no place in the order; COALESCE it in the query"
+            for name in (self._file.changed, self._file.unique)
+            if name is not None and head.row[name] is None
+        ]
         if faults or not isinstance(changed_at, datetime):
             return UnreadableRow(key=key, reason="; ".join(faults), row=as_it_came(head, lines))
         return SourceRecord(key=key, changed_at=changed_at, row=head.row, lines=tuple(line.row for line in lines))
@@ -318,7 +349,8 @@ class SqlSource:
         return SourceKey(collection=self._file.records, key=key), faults
 
     def _name_of(self, head: ReadRow) -> str:
-        return f"{self._file.unique}={readable(head.row[self._file.unique])}"
+        value = head.row[self._file.unique]
+        return _empty(self._file.unique) if value is None else f"{self._file.unique}={readable(value)}"
 
     def _key_values(self, key: str) -> dict[str, Value] | None:
         columns = self._file.key

@@ -128,9 +128,13 @@ def make_tables(connection: sqlite3.Connection, files: Iterable[FileSettings]) -
 
 def lacks(connection: sqlite3.Connection, files: Iterable[FileSettings], query: str) -> bool:
     """Whether a query names a table that no file was taken into yet, so that nobody knows its columns."""
-    named = set(_WORD.findall(query))
-    tables = {one.table for one in files if named & {one.table, f"{one.table}_current"}}
-    return any(len(_columns(connection, table)) <= len(OWN) for table in tables)
+    return any(len(_columns(connection, table)) <= len(OWN) for table in named({one.table for one in files}, [query]))
+
+
+def named(tables: Iterable[str], queries: Iterable[str]) -> set[str]:
+    """Which of these tables the queries name, themselves or what is current of them."""
+    words = {word for query in queries for word in _WORD.findall(query)}
+    return {table for table in tables if words & {table, f"{table}_current"}}
 
 
 def seen(connection: sqlite3.Connection) -> dict[str, tuple[object, ...]]:
@@ -191,9 +195,18 @@ def take(connection: sqlite3.Connection, file: DroppedFile, examined: Examined) 
     )
 
 
-def problems(connection: Connection) -> tuple[list[Problem], list[str]]:
-    """Rows that could not be read and still stand in their files; and the places of those that do no more."""
-    rows = connection.execute(text("SELECT place, reason, row, is_over FROM _problem ORDER BY id")).all()
+def problems(connection: Connection, queries: Sequence[str]) -> tuple[list[Problem], list[str]]:
+    """Rows of the tables that queries name that could not be read and still stand in their files.
+
+    And the places of those that do no more.
+    """
+    ordered = text(
+        'SELECT "table", place, reason, row, is_over FROM _problem JOIN _content ON _content.id = content'
+        " ORDER BY _problem.id"
+    )
+    rows = connection.execute(ordered).all()
+    asked = named({row.table for row in rows}, queries)
+    rows = [row for row in rows if row.table in asked]
     found = [Problem(place=row.place, reason=row.reason, row=row.row) for row in rows if not row.is_over]
     return found, sorted({row.place for row in rows} - {one.place for one in found})
 

@@ -68,6 +68,11 @@ class Warehouse(ABC):
         self.stands[key] = content
         return content
 
+    @property
+    def contents(self) -> int:
+        """How many there ever were."""
+        return sum(map(len, self.was.values()))
+
     def some_key(self) -> str | None:
         """One of those that stand."""
         return self.random.choice(sorted(self.stands)) if self.stands else None

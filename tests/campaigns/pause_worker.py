@@ -94,6 +94,10 @@ class StoppingSource:
     def shape(self) -> RecordShape:
         return self.source.shape
 
+    @property
+    def only_grows(self) -> bool:
+        return self.source.only_grows
+
     def page(self, after: Cursor | None, until: Cursor | None = None) -> Page:
         page = self.source.page(after, until)
         self.stopper.reached(PAGE_READ)

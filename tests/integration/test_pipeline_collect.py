@@ -83,6 +83,7 @@ class Overtaken:
     shape: RecordShape
     lease: Lease | None = None
     sweep: Sweep | None = None
+    only_grows: bool = True
 
     def refresh(self) -> None:
         """It has all there is."""

@@ -206,6 +206,17 @@ def test_bad_rows_and_files_are_named_and_stop_no_others_even_if_the_query_would
     assert str(records[0].row["qty"]) == "0.1"
 
 
+def test_bad_row_waits_only_under_collections_that_read_its_table(source_of: Open, tmp_path: Path) -> None:
+    put(tmp_path / "drop" / "GOODS-1.CSV", b"no,name,qty\n1,a,1\n2,b\n")
+    put(tmp_path / "drop" / "others.csv", b"no,name,qty\n7,a,1\n8,b\n")
+    files = {"goods*": "goods", "others*": "others"}
+    _, unreadable = everything(source_of(files=files))
+    assert [row.key.key for row in unreadable] == ["GOODS-1.CSV line 3"]
+    records, unreadable = everything(source_of("SELECT * FROM others g", files=files))
+    assert [one.key.key for one in records] == ["7"]
+    assert [row.key.key for row in unreadable] == ["others.csv line 3"]
+
+
 def table(tmp_path: Path, query: str = "SELECT no, name, qty FROM goods ORDER BY _id") -> list[Any]:
     """What stands in the file that was made."""
     with closing(sqlite3.connect(tmp_path / "staging.db")) as connection:

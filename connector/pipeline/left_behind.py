@@ -1,0 +1,97 @@
+"""Documents that customs holds although their records do not say them any more.
+
+A mapping leaves a record out that it meant before, or a record gets another business key. What was declared still
+stands, so the record waits until an operator has it deleted; nothing else is declared from it until then, for the same
+goods would be declared twice.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from connector.mapping.outcomes import Mapped, Original, Unmappable
+from connector.messages.catalogue import MessageType
+from connector.messages.documents import AppType, Document
+from connector.messages.records import SourceKey
+from connector.outbox.documents import Origin, Standing
+from connector.outbox.revisions import Revision
+from connector.pipeline.checking import Candidate
+from connector.sources import quarantine
+from connector.sources.inbox import StoredRecord
+from connector.sources.quarantine import Held
+
+_TEXT = (
+    "the record does not say {key} any more, which customs holds or may come to hold; put the row or its mapping right,"
+    " or `quarantine release --void` what was declared"
+)
+_ARCHIVED = "the content of {key} was archived, so its deletion cannot be made; have customs delete it by another way"
+
+
+def left_behind(
+    kind: MessageType,
+    outcomes: Sequence[tuple[SourceKey, Mapped | Unmappable]],
+    standing: Sequence[Standing],
+    newest: Mapping[str, Revision],
+) -> Mapping[SourceKey, Sequence[Standing]]:
+    """By record, the standing documents of a type that are none of its outcomes.
+
+    Events happened, whatever becomes of their record. What a record says that cannot be mapped is not known.
+    """
+    if not kind.is_revisable:
+        return {}
+    unsure = {key for key, outcome in outcomes if isinstance(outcome, Unmappable)}
+    said = {(key, outcome.business_key) for key, outcome in outcomes}
+    found: dict[SourceKey, list[Standing]] = defaultdict(list)
+    for one in standing:
+        revision = newest[one.business_key]
+        is_its = revision.guid == one.guid  # no other record has taken the key over
+        if (
+            is_its
+            and not revision.is_unheard
+            and one.source not in unsure
+            and (one.source, one.business_key) not in said
+        ):
+            found[one.source].append(one)
+    return found
+
+
+def waits(stored: StoredRecord, left: Standing, *, is_archived: bool = False) -> Held:
+    """The entry of a record that waits for it."""
+    text = (_ARCHIVED if is_archived else _TEXT).format(key=left.business_key)
+    return Held(
+        record_id=stored.id,
+        key=left.source,
+        type=left.type,
+        business_key=left.business_key,
+        waybill=left.waybill,
+        export_list=left.export_list,
+        reason=quarantine.NO_LONGER_MEANT,
+        faults=[{"code": quarantine.NO_LONGER_MEANT, "field": "", "text": text}],
+    )
+
+
+def deletion(declared: Document, origin: Origin, before: Revision, *, now: datetime) -> Candidate:
+    """The deletion of what was declared, with the content that it was declared with.
+
+    before: the newest revision of its key.
+    """
+    document = Document(
+        type=declared.type,
+        business_key=declared.business_key,
+        revision=before.number + 1,
+        app_type=AppType.DELETE,
+        app_time=now,
+        content=declared.content,
+    )
+    mapped = Mapped(
+        type=declared.type,
+        content=declared.content,
+        original=Original(),
+        business_key=declared.business_key,
+        waybill=origin.waybill,
+        export_list=origin.export_list,
+        part=origin.part,
+    )
+    return Candidate(document=document, mapped=mapped, facts=frozenset(), returned_at=now)
