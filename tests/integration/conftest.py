@@ -38,6 +38,7 @@ from connector.signing.signer import Signer
 from connector.sources import inbox
 from connector.storage import schema
 from connector.storage.database import Database
+from tests.integration.declared import declare
 
 MARIADB = "mysql+pymysql://root@127.0.0.1:3306/"
 POSTGRESQL = "postgresql+psycopg://postgres@127.0.0.1:5432/"
@@ -199,7 +200,7 @@ def mariadb_url() -> Iterator[str]:
 @pytest.fixture
 def postgresql_url() -> Iterator[str]:
     """A fresh PostgreSQL database, dropped afterwards."""
-    yield from _fresh(POSTGRESQL, "postgres", "CREATE DATABASE {} TEMPLATE template0", "DROP DATABASE {} WITH (FORCE)")
+    yield from _postgresql("template0")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -214,7 +215,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def migrated_url() -> Iterator[str]:
     """One PostgreSQL database with our tables for all tests: making one takes longer than most tests."""
-    for url in _fresh(POSTGRESQL, "postgres", "CREATE DATABASE {} TEMPLATE template0", "DROP DATABASE {} WITH (FORCE)"):
+    for url in _postgresql("template0"):
         database = Database(url)
         schema.upgrade(database)
         database.close()
@@ -306,6 +307,38 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     return make
 
 
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def declared(
+    request: pytest.FixtureRequest, built: Callable[[int], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, str]]:
+    """Eight returns, declared and answered, on a database of each kind in turn: the folder, and its database's address.
+
+    To be copied, never changed.
+    """
+    folder = tmp_path_factory.mktemp("declared") / "enterprise"
+    shutil.copytree(built(8), folder)
+    urls = iter([f"sqlite:///{folder}/connector.db"]) if request.param == "sqlite" else _postgresql("template0")
+    for url in urls:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CONNECTOR_DATABASE__URL", url)
+            declare(folder, SAMPLE_PORT)
+        yield folder, url
+
+
+@pytest.fixture
+def has_declared(declared: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connector]:
+    """A connector that has declared eight returns and got all answers, free to be changed."""
+    template, url = declared
+    folder = tmp_path / "enterprise"
+    shutil.copytree(template, folder)
+    is_file = url.startswith("sqlite")
+    for own in iter([f"sqlite:///{folder}/connector.db"]) if is_file else _postgresql(url.rpartition("/")[2]):
+        monkeypatch.setenv("CONNECTOR_DATABASE__URL", own)
+        connector = build_connector(load(folder / "connector.toml"))
+        yield connector
+        connector.database.close()
+
+
 @pytest.fixture
 def enterprise(built: Callable[[int], Path], tmp_path: Path) -> Callable[..., Connector]:
     """Wires a connector to a copy of a sample enterprise: ``enterprise(60, port, name)``; one copy a name."""
@@ -324,6 +357,11 @@ def enterprise(built: Callable[[int], Path], tmp_path: Path) -> Callable[..., Co
         return build_connector(settings, watch=watch)
 
     return wire
+
+
+def _postgresql(template: str) -> Iterator[str]:
+    create = f"CREATE DATABASE {{}} TEMPLATE {template}"
+    yield from _fresh(POSTGRESQL, "postgres", create, "DROP DATABASE {} WITH (FORCE)")
 
 
 def _fresh(server: str, maintenance: str, create: str, drop: str) -> Iterator[str]:

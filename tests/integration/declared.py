@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
 
 from connector.bootstrap import build_connector, unchecked_database
 from connector.config import load
 from connector.demo.office import free_port, running_office
+from connector.outbox.queries import Filter, documents
 from connector.pipeline.activation import activate
 from connector.pipeline.checkpoint import checkpoint_now
 from connector.pipeline.cycle import collect_and_prepare
@@ -19,41 +17,35 @@ from connector.pipeline.deliver import deliver
 from connector.pipeline.take_receipts import take_receipts
 from connector.pipeline.wiring import Connector
 from connector.storage import schema
-from tests.integration.conftest import SAMPLE_PORT
 
 _PATIENCE = 30.0
-_T = TypeVar("_T")
 
 
-@contextmanager
-def declared(sample: Path, folder: Path, answered: Callable[[Connector], _T | None]) -> Iterator[tuple[Connector, _T]]:
-    """Copy the enterprise to the folder, declare its returns, and take receipts until there is an answer."""
-    shutil.copytree(sample, folder)
-    port = free_port()
+def declare(enterprise: Path, port: int) -> None:
+    """Declare its returns, and take receipts until all are answered.
+
+    port: of the office that its files name.
+    """
+    own = free_port()
     for file in ("connector.toml", "registry.toml"):
-        written = (folder / file).read_text("utf-8").replace("stage_seconds = 0.2", "stage_seconds = 0.01")
-        (folder / file).write_text(written.replace(str(SAMPLE_PORT), str(port)), "utf-8")
-    settings = load(folder / "connector.toml")
+        written = (enterprise / file).read_text("utf-8").replace("stage_seconds = 0.2", "stage_seconds = 0.01")
+        (enterprise / file).write_text(written.replace(str(port), str(own)), "utf-8")
+    settings = load(enterprise / "connector.toml")
     with closing(unchecked_database(settings)) as empty:
         schema.upgrade(empty)
     connector = build_connector(settings)
-    activate(connector)
-    with running_office(folder / "registry.toml", port):
+    with closing(connector.database), running_office(enterprise / "registry.toml", own):
+        activate(connector)
         collect_and_prepare(connector)
         checkpoint_now(connector)
         deliver(connector)
-        found = _wait(connector, answered)
-    try:
-        yield connector, found
-    finally:
-        connector.database.close()
+        end = time.monotonic() + _PATIENCE
+        while not _all_answered(connector):
+            assert time.monotonic() < end, "customs has not answered in time"
+            take_receipts(connector)
 
 
-def _wait(connector: Connector, answered: Callable[[Connector], _T | None]) -> _T:
-    end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end:
-        take_receipts(connector)
-        if found := answered(connector):
-            return found
-        time.sleep(0.05)
-    raise AssertionError("customs has not answered in time")
+def _all_answered(connector: Connector) -> bool:
+    with connector.database.read() as connection:
+        found = documents(connection, Filter())
+    return all(one.customs_status in {"released", "finished", "rejected"} for one in found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -37,7 +36,6 @@ from connector.storage.outbox import ATTEMPTS, DOCUMENTS, MESSAGE_BYTES
 from connector.storage.receipts import RECEIPT_ENVELOPES
 from connector.storage.sources import SOURCE_RECORDS
 from tests.conftest import CheckEvidence
-from tests.integration.declared import declared
 from tests.integration.test_audit_checkpoints import alter
 
 MONTH = timedelta(days=30)
@@ -82,19 +80,9 @@ def digests(connection: Connection, kind: Payload) -> set[str]:
 
 
 @pytest.fixture
-def site(
-    built: Callable[[int], Path], tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Site]:
-    monkeypatch.setenv("CONNECTOR_DATABASE__URL", database_url)
-    with declared(built(8), tmp_path / "enterprise", all_answered) as (connector, _):
-        clock = connector.clock
-        yield Site(connector=replace(connector, clock=lambda it: clock(it) + timedelta(days=31)), folder=tmp_path)
-
-
-def all_answered(connector: Connector) -> bool:
-    with connector.database.read() as connection:
-        found = documents(connection, Filter())
-        return all(one.customs_status in {"released", "finished", "rejected"} for one in found)
+def site(has_declared: Connector, tmp_path: Path) -> Site:
+    clock = has_declared.clock
+    return Site(connector=replace(has_declared, clock=lambda it: clock(it) + timedelta(days=31)), folder=tmp_path)
 
 
 def first_message(connector: Connector) -> queries.MessageView:

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -25,7 +24,6 @@ from connector.pipeline.checkpoint import checkpoint_now
 from connector.pipeline.wiring import Connector
 from connector.storage.audit import AUDIT_ENTRIES
 from tests.conftest import CheckEvidence
-from tests.integration.declared import declared
 from tests.integration.test_audit_checkpoints import alter
 from tests.unit.evidence_bundles import pack
 from tests.unit.rfc9162 import PlainTree
@@ -55,17 +53,13 @@ class Site:
 
 
 @pytest.fixture
-def site(
-    built: Callable[[int], Path], tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Site]:
-    monkeypatch.setenv("CONNECTOR_DATABASE__URL", database_url)
-    with declared(built(8), tmp_path / "enterprise", released) as (connector, view):
-        yield Site(connector=connector, view=view, folder=tmp_path)
+def site(has_declared: Connector, tmp_path: Path) -> Site:
+    return Site(connector=has_declared, view=released(has_declared), folder=tmp_path)
 
 
-def released(connector: Connector) -> DocumentView | None:
+def released(connector: Connector) -> DocumentView:
     with connector.database.read() as connection:
-        return next(iter(documents(connection, Filter(type="CEB213", customs_status="released"))), None)
+        return documents(connection, Filter(type="CEB213", customs_status="released"))[0]
 
 
 def members_of(path: Path) -> dict[str, bytes]:
