@@ -98,6 +98,9 @@ def _sweep(connector: Connector, collection: Collection, plan: Sweep, lease: Lea
             "look whether the query of the records file gives each row once, whenever it is asked"
         )
     gone, moved = _missing(connector, collection, begin, end, window.keys or set())
+    with connector.database.read() as connection:
+        waiting = quarantine.waiting_for(connection, collection.name, quarantine.UNREADABLE)
+    vanished = source.vanished(sorted(waiting, key=str)) if waiting else []
     with connector.database.write(Deed.COLLECT) as transaction:
         lock(transaction, f"collect {collection.name}")
         lock(transaction, "prepare")
@@ -110,6 +113,7 @@ def _sweep(connector: Connector, collection: Collection, plan: Sweep, lease: Lea
         declared = {one.source for one in standing}
         over = quarantine.held_among(transaction, [key for key in gone if key not in declared])
         quarantine.release(transaction, over, now=now)  # nothing was declared, and nothing is left to correct
+        over |= set(quarantine.release_from(transaction, quarantine.UNREADABLE, vanished, now=now))
         inbox.note_gone(transaction, gone)
         entries = [collected_entry(one) for one in stored]
         entries += [Entry(event=Event.DISAPPEARED, source_key=str(key)) for key in gone]

@@ -131,3 +131,6 @@ class RecordSource(Protocol):
 
     def all_current(self, keys: Sequence[SourceKey]) -> Mapping[SourceKey, SourceRecord | UnreadableRow]:
         """The same for many, without those that are gone."""
+
+    def vanished(self, names: Sequence[SourceKey]) -> Sequence[SourceKey]:
+        """Of names under which rows wait as unreadable, those that no row bears any more."""

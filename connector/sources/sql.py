@@ -197,6 +197,26 @@ class SqlSource:
                         found[key] = result
         return found
 
+    def vanished(self, names: Sequence[SourceKey]) -> Sequence[SourceKey]:
+        """Of names under which rows wait as unreadable, those that no row bears any more."""
+        unique, kind = self._file.unique, self._file.columns[self._file.unique]
+        told_otherwise = {one.key for one in self._problems()[0]}
+        told_otherwise |= {self._key(_empty(name)) for name in (unique, self._file.changed) if name}
+        asked = [name for name in names if name not in told_otherwise and "\\" not in name.key]  # no escaped text
+        numbers: dict[SourceKey, Value] = {}
+        for name in asked:
+            text = name.key.removeprefix(f"{unique}=")
+            if text != name.key and (kind is not ColumnType.INTEGER or text.removeprefix("-").isdigit()):
+                numbers[name] = int(text) if kind is ColumnType.INTEGER else text
+        there = set(self.all_current([name for name in asked if name not in numbers]))
+        with self._asking() as connection:
+            for some in portions(list(numbers) if connection else []):
+                assert connection, "otherwise nothing is asked for"
+                wanted = self._heads.column(unique).in_(bindparam("wanted", expanding=True, type_=NullType()))
+                rows = self._heads.rows(connection, self._heads.select(wanted), wanted=[numbers[one] for one in some])
+                there |= {self._key(self._name_of(row)) for row in rows}
+        return [name for name in asked if name not in there]
+
     def _with_keys(self, connection: Connection, keys: Sequence[Mapping[str, Value]]) -> list[ReadRow]:
         """The rows of these keys in the order of the collection; perhaps others whose keys the database finds alike."""
         names = self._file.key

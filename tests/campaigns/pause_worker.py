@@ -128,6 +128,9 @@ class StoppingSource:
     def all_current(self, keys: Sequence[SourceKey]) -> Mapping[SourceKey, SourceRecord | UnreadableRow]:
         return self.source.all_current(keys)
 
+    def vanished(self, names: Sequence[SourceKey]) -> Sequence[SourceKey]:
+        return self.source.vanished(names)
+
 
 def short_leases(connector: Connector) -> Connector:
     """The same connector with leases that end soon."""

@@ -121,6 +121,9 @@ class Overtaken:
     def all_current(self, keys: Sequence[SourceKey]) -> Mapping[SourceKey, SourceRecord | UnreadableRow]:
         raise AssertionError(keys)
 
+    def vanished(self, names: Sequence[SourceKey]) -> Sequence[SourceKey]:
+        raise AssertionError(names)
+
 
 def place(number: int) -> Cursor:
     return Cursor(changed_at="1", key=str(number))

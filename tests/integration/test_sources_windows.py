@@ -266,6 +266,29 @@ def test_second_row_of_a_key_waits_although_it_stands_in_another_page(
     assert "N9" in collected(connector)
 
 
+def test_unreadable_row_waits_no_more_when_it_is_gone(
+    enterprise: Wire, database: Database, site: Path, source_of: Open
+) -> None:
+    connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}", _WITH_NOTE))
+    collection = replace(collection, mappings=enterprise(6).collections[0].mappings[:1])
+    change(site, "UPDATE event SET note = x'ff' WHERE id IN (3, 4)")
+    change(site, "UPDATE event SET name = 'N' || (id - 8) WHERE id IN (9, 10)")
+    change(site, "UPDATE event SET changed = NULL WHERE id = 12")
+    collect(connector, collection)
+
+    def swept() -> list[str]:
+        sweep(connector, collection, Sweeping.NOW)
+        with connector.database.read() as connection:
+            return sorted(one.key.key for one in quarantine.waiting_entries(connection))
+
+    assert swept() == ["N12", "N3", "N4", "id=10", "id=9"]
+    change(site, "DELETE FROM event WHERE id IN (3, 9, 12)")
+    assert swept() == ["N4", "id=10"]
+    with connector.database.read() as connection:
+        left = entries(connection, EntryFilter(event="quarantine_left"))
+    assert sorted(one.source_key for one in left) == ["events/N12", "events/N3", "events/id=9"]
+
+
 def test_pass_that_brings_nothing_commits_nothing_of_what_it_reads_again(
     enterprise: Wire, database: Database, site: Path, source_of: Open
 ) -> None:
