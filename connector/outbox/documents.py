@@ -121,7 +121,7 @@ def standing(connection: Connection, keys: Sequence[SourceKey]) -> list[Standing
     newest: dict[tuple[str, str], tuple[Standing, bool]] = {}
     for some in portions(sorted(keys, key=str)):
         query = (
-            select(DOCUMENTS, record.collection, record.key)
+            select(DOCUMENTS, record.collection, record.key, _is_carried().label("is_carried"))
             .join(SOURCE_RECORDS, record.id == table.record_id)
             .where(record.collection.in_({key.collection for key in some}), record.key.in_([key.key for key in some]))
             .order_by(table.revision)
@@ -136,8 +136,14 @@ def standing(connection: Connection, keys: Sequence[SourceKey]) -> list[Standing
                 waybill=row.waybill,
                 export_list=row.export_list,
             )
-            is_turned_down = CustomsStatus(row.customs_status).may_be_declared_again
-            stands = {AppType.NEW: not is_turned_down, AppType.CHANGE: True, AppType.DELETE: is_turned_down}
+            status = CustomsStatus(row.customs_status)
+            is_unheard = status is CustomsStatus.NONE and not row.is_carried
+            is_turned_down = status.may_be_declared_again
+            stands = {
+                AppType.NEW: not is_turned_down,
+                AppType.CHANGE: True,
+                AppType.DELETE: is_turned_down or is_unheard,
+            }
             newest[row.type, row.business_key] = one, stands[AppType(row.app_type)]
     return [one for one, stands in newest.values() if stands]
 

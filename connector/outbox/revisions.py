@@ -53,10 +53,10 @@ class Revision:
         match self.app_type:
             case AppType.NEW:
                 return is_accepted
-            case AppType.CHANGE:  # turned down, what was accepted before still counts
-                return self.status.is_final
+            case AppType.CHANGE:  # turned down or never heard of, what was accepted before still counts
+                return self.status.is_final or self.is_unheard
             case AppType.DELETE:
-                return self.status.is_final and not is_accepted
+                return (self.status.is_final and not is_accepted) or self.is_unheard
 
 
 class Verdict(Enum):

@@ -1,7 +1,7 @@
 """Documents that customs holds although their records do not say them any more.
 
 A mapping leaves a record out that it meant before, or a record gets another business key. What was declared still
-stands, so the record waits until an operator has it deleted; nothing else is declared from it until then, for the same
+stands, so the record waits until an operator has it deleted; nothing else is declared from it before, for the same
 goods would be declared twice.
 """
 
@@ -47,12 +47,9 @@ def left_behind(
     for one in standing:
         revision = newest[one.business_key]
         is_its = revision.guid == one.guid  # no other record has taken the key over
-        if (
-            is_its
-            and not revision.is_unheard
-            and one.source not in unsure
-            and (one.source, one.business_key) not in said
-        ):
+        never_came = revision.is_unheard and revision.app_type is AppType.NEW
+        is_said = one.source in unsure or (one.source, one.business_key) in said
+        if is_its and not never_came and not is_said:
             found[one.source].append(one)
     return found
 

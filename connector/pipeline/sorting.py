@@ -196,7 +196,7 @@ def _judge(
         return None  # its entry stays: it is deleted when customs has accepted it
     if release is Release.DELETE and newest is not None and newest.is_held:
         app_type = AppType.DELETE
-    elif release is not None and verdict is Verdict.WAIT_FOR_OPERATOR:
+    elif release is not None and release is not Release.DELETE and verdict is Verdict.WAIT_FOR_OPERATOR:
         app_type = AppType.CHANGE
     elif verdict in _WAITS:
         result.judged[mapped.type, mapped.business_key] = newest

@@ -108,7 +108,10 @@ def _sweep(connector: Connector, collection: Collection, plan: Sweep, lease: Lea
         leases.extend(transaction, lease, now=now)
         stored = inbox.store(transaction, moved, now=now)
         standing = documents.standing(transaction, gone)
-        fresh = quarantine.not_yet_held(transaction, [_waits(one) for one in standing if _may_go(one)])
+        newest = inbox.newest_ids(transaction, gone)
+        fresh = quarantine.not_yet_held(
+            transaction, [_waits(one, newest[one.source]) for one in standing if _may_go(one)]
+        )
         quarantine.hold(transaction, fresh, now=now)
         declared = {one.source for one in standing}
         over = quarantine.held_among(transaction, [key for key in gone if key not in declared])
@@ -164,10 +167,10 @@ def _may_go(standing: Standing) -> bool:
     return message_type(standing.type).is_revisable
 
 
-def _waits(standing: Standing) -> Held:
+def _waits(standing: Standing, record_id: int) -> Held:
     text = "the source has the row no longer; put it back, or `quarantine release --void` what was declared from it"
     return Held(
-        record_id=standing.record_id,
+        record_id=record_id,
         key=standing.source,
         type=standing.type,
         business_key=standing.business_key,

@@ -124,6 +124,18 @@ def keys_between(connection: Connection, collection: str, first: datetime, last:
     return [SourceKey(collection=collection, key=key) for key in connection.execute(query).scalars()]
 
 
+def newest_ids(connection: Connection, keys: Sequence[SourceKey]) -> dict[SourceKey, int]:
+    """The number of the newest version of each of these records."""
+    table, found = SOURCE_RECORDS.c, dict[SourceKey, int]()
+    for some in portions(keys):
+        query = select(table.collection, table.key, func.max(table.id).label("id")).where(
+            table.collection.in_({key.collection for key in some}), table.key.in_([key.key for key in some])
+        )
+        rows = connection.execute(query.group_by(table.collection, table.key))
+        found |= {SourceKey(collection=row.collection, key=row.key): row.id for row in rows}
+    return found
+
+
 def note_gone(transaction: Connection, keys: Sequence[SourceKey]) -> None:
     """The source has these records no longer; each is prepared again when it is back."""
     table = SOURCE_RECORDS.c

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, exists, func, insert, or_, select,
 
 from connector.messages.records import SourceKey
 from connector.storage.limits import portions
+from connector.storage.outbox import DOCUMENTS
 from connector.storage.sources import QUARANTINE, SOURCE_RECORDS
 
 CHANGED_WHILE_OPEN = "changed_while_open"
@@ -177,20 +178,25 @@ def held_for_answer(connection: Connection, documents: Sequence[tuple[str, str]]
 
     Among them those that an operator voids: only what customs has accepted can be deleted there.
     """
-    table = QUARANTINE.c
-    found: list[SourceKey] = []
+    table, document, record = QUARANTINE.c, DOCUMENTS.c, SOURCE_RECORDS.c
+    found: dict[SourceKey, None] = {}
     for some in portions(sorted(set(documents))):
-        query = select(table.collection, table.key, table.type, table.business_key).where(
+        keys = {key for _, key in some}
+        made_of_it = exists().where(  # where several documents wait, the entry names one of them
+            record.collection == table.collection,
+            record.key == table.key,
+            document.record_id == record.id,
+            document.type == table.type,
+            document.business_key.in_(keys),
+        )
+        query = select(table.collection, table.key).where(
             table.resolved_at.is_(None),
             or_(table.reason.in_([CHANGED_WHILE_OPEN, NO_LONGER_MEANT]), table.released_as == Release.DELETE.value),
-            table.business_key.in_({key for _, key in some}),
+            table.type.in_({kind for kind, _ in some}),
+            or_(table.business_key.in_(keys), made_of_it),
         )
-        found += [
-            SourceKey(collection=row.collection, key=row.key)
-            for row in connection.execute(query)
-            if (row.type, row.business_key) in some
-        ]
-    return found
+        found |= {SourceKey(collection=row.collection, key=row.key): None for row in connection.execute(query)}
+    return list(found)
 
 
 def try_again(transaction: Connection, collection: str, reasons: Iterable[str]) -> int:

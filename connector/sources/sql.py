@@ -112,14 +112,15 @@ class SqlSource:
         for result in results:
             if isinstance(result, UnreadableRow):  # of several without a name of their own the first is told
                 unreadable.setdefault(result.key, result)
+        records = tuple(result for result in results if isinstance(result, SourceRecord))
         return Page(
-            records=tuple(result for result in results if isinstance(result, SourceRecord)),
+            records=records,
             cursor=self._order.place(heads[-1]) if heads else after,
             remember=next((self._order.place(head) for head in reversed(heads) if self._is_over(head, now)), None),
             more=more,
             rows=len(heads),
             unreadable=(*unreadable.values(), *bad),
-            corrected=(*(self._key(self._name_of(head)) for head in heads), *corrected),
+            corrected=(*(self._key(self._name_of(head)) for head in heads), *(one.key for one in records), *corrected),
             disorder=self._disorder(after, heads),
         )
 

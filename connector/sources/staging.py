@@ -133,8 +133,8 @@ def lacks(connection: sqlite3.Connection, files: Iterable[FileSettings], query: 
 
 def named(tables: Iterable[str], queries: Iterable[str]) -> set[str]:
     """Which of these tables the queries name, themselves or what is current of them."""
-    words = {word for query in queries for word in _WORD.findall(query)}
-    return {table for table in tables if words & {table, f"{table}_current"}}
+    words = {folded(word) for query in queries for word in _WORD.findall(query)}
+    return {table for table in tables if words & {folded(table), folded(f"{table}_current")}}
 
 
 def seen(connection: sqlite3.Connection) -> dict[str, tuple[object, ...]]:

@@ -212,7 +212,7 @@ def test_bad_row_waits_only_under_collections_that_read_its_table(source_of: Ope
     files = {"goods*": "goods", "others*": "others"}
     _, unreadable = everything(source_of(files=files))
     assert [row.key.key for row in unreadable] == ["GOODS-1.CSV line 3"]
-    records, unreadable = everything(source_of("SELECT * FROM others g", files=files))
+    records, unreadable = everything(source_of("SELECT * FROM Others g", files=files))
     assert [one.key.key for one in records] == ["7"]
     assert [row.key.key for row in unreadable] == ["others.csv line 3"]
 

@@ -266,6 +266,23 @@ def test_second_row_of_a_key_waits_although_it_stands_in_another_page(
     assert "N9" in collected(connector)
 
 
+def test_unreadable_row_waits_no_more_when_it_is_again_what_it_was(
+    enterprise: Wire, database: Database, site: Path, source_of: Open
+) -> None:
+    connector, collection = wired(enterprise, database, source_of(f"sqlite:///{site}", _WITH_NOTE))
+    collection = replace(collection, mappings=enterprise(6).collections[0].mappings[:1])
+    collect(connector, collection)
+    change(site, "UPDATE event SET note = x'ff' WHERE id = 20")
+    held = []
+    for statement in ("", "UPDATE event SET note = NULL WHERE id = 20"):
+        if statement:
+            change(site, statement)
+        collect(connector, collection)
+        with connector.database.read() as connection:
+            held.append([one.key.key for one in quarantine.waiting_entries(connection)])
+    assert held == [["N20"], []]
+
+
 def test_unreadable_row_waits_no_more_when_it_is_gone(
     enterprise: Wire, database: Database, site: Path, source_of: Open
 ) -> None:
@@ -465,6 +482,9 @@ def test_declared_document_waits_for_an_operator_when_its_row_is_gone(
     (collection,) = connector.collections
     collect_and_prepare(connector)
     warehouse = tmp_path / "enterprise" / "warehouse.db"
+    recently = "UPDATE wms_receipt_order SET update_time = (SELECT max(update_time) FROM wms_receipt_order)"
+    change(warehouse, f"{recently} WHERE order_no = 'RK10000005'")  # of this version no document is made
+    collect_and_prepare(connector)
     change(warehouse, "CREATE TABLE kept AS SELECT * FROM wms_receipt_order WHERE order_no = 'RK10000005'")
     change(warehouse, "DELETE FROM wms_receipt_order WHERE order_no = 'RK10000005'")
     key = SourceKey(collection="returns", key="RK10000005")

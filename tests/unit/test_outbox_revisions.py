@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from connector.messages.catalogue import message_type
 from connector.messages.documents import AppType
 from connector.messages.receipts import CustomsStatus
+from connector.messages.records import SourceKey
+from connector.outbox.documents import Standing
 from connector.outbox.revisions import Revision, Verdict, judge
+from connector.pipeline.left_behind import left_behind
 
 ACCEPTED = {CustomsStatus.RELEASED, CustomsStatus.FINISHED}
 NOT_HELD = {CustomsStatus.REJECTED, CustomsStatus.FAILED}
@@ -56,3 +60,19 @@ def test_changed_content_waits_for_an_operator_when_the_newest_revision_changes_
     status: CustomsStatus, *, is_carried: bool, app_type: AppType
 ) -> None:
     assert judge(newest(status, is_carried=is_carried, app_type=app_type), "other") is Verdict.WAIT_FOR_OPERATOR
+
+
+@pytest.mark.parametrize("app_type", AppType)
+def test_customs_holds_what_it_accepted_when_it_never_heard_of_the_change_or_deletion(app_type: AppType) -> None:
+    unheard = newest(CustomsStatus.NONE, is_carried=False, app_type=app_type)
+    assert unheard.is_held is (app_type is not AppType.NEW)
+    assert newest(CustomsStatus.RELEASED, app_type=app_type).is_held is (app_type is not AppType.DELETE)
+
+
+@pytest.mark.parametrize("app_type", AppType)
+def test_document_is_left_behind_unless_customs_never_got_it(app_type: AppType) -> None:
+    key = SourceKey(collection="returns", key="RK1")
+    unheard = newest(CustomsStatus.NONE, is_carried=False, app_type=app_type)
+    standing = Standing(source=key, record_id=1, type="CEB213", guid="G", business_key="K", waybill="", export_list="")
+    found = left_behind(message_type("CEB213"), [], [standing], {"K": unheard})
+    assert found == ({} if app_type is AppType.NEW else {key: [standing]})
