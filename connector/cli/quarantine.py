@@ -140,6 +140,7 @@ def release(
     """Let one record go out that waits for a decision; the daemon, or run --once, sends it.
 
     What changed after customs accepted it goes as a change of that (appType 2), with --void as its deletion (3).
+    What was deleted there and is in the source again goes as new (1).
     What a rule forbids goes as it is: you answer for it, and the log says so. Nothing else can be released.
     """
     from connector.bootstrap import build_connector

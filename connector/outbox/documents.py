@@ -49,6 +49,7 @@ def newest_revisions(connection: Connection, type_: str, business_keys: Sequence
                 table.app_type,
                 table.content_digest,
                 table.customs_status,
+                table.record_id,
                 _is_carried().label("is_carried"),
             )
             .where(table.type == type_, table.business_key.in_(some))
@@ -62,6 +63,7 @@ def newest_revisions(connection: Connection, type_: str, business_keys: Sequence
                 content_digest=row.content_digest,
                 status=CustomsStatus(row.customs_status),
                 is_carried=bool(row.is_carried),
+                record_id=row.record_id,
             )
     return found
 

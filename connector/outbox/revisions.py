@@ -10,6 +10,8 @@ carried it was refused or closed
 on its way or unanswered                    waits until customs has answered
 accepted, or a change or deletion of what   waits for an operator: never changed by itself
 was accepted, whatever customs said to it
+deleted at customs                          waits for an operator, also the same content where a later
+                                            version of the record says it
 ==========================================  =======================================================
 
 The same content as the newest revision never goes out again by itself.
@@ -35,6 +37,8 @@ class Revision:
     status: CustomsStatus
     is_carried: bool
     """Whether a message carries it that was neither refused nor closed."""
+    record_id: int
+    """The stored version of the source record that it was made of; later ones have higher numbers."""
 
     @property
     def is_unheard(self) -> bool:
@@ -47,16 +51,20 @@ class Revision:
         return not (self.status.is_final or self.is_unheard)
 
     @property
+    def is_deleted(self) -> bool:
+        """Whether customs has deleted what it held under the key."""
+        return self.app_type is AppType.DELETE and self.status.is_final and not self.status.may_be_declared_again
+
+    @property
     def is_held(self) -> bool:
         """Whether customs has accepted something under the key and still holds it."""
-        is_accepted = self.status.is_final and not self.status.may_be_declared_again
         match self.app_type:
             case AppType.NEW:
-                return is_accepted
+                return self.status.is_final and not self.status.may_be_declared_again
             case AppType.CHANGE:  # turned down or never heard of, what was accepted before still counts
                 return self.status.is_final or self.is_unheard
             case AppType.DELETE:
-                return (self.status.is_final and not is_accepted) or self.is_unheard
+                return (self.status.is_final or self.is_unheard) and not self.is_deleted
 
 
 class Verdict(Enum):
@@ -70,12 +78,19 @@ class Verdict(Enum):
     """It differs from what customs has not answered yet."""
     WAIT_FOR_OPERATOR = auto()
     """It differs from what customs has accepted."""
+    WAIT_TO_BE_DECLARED_ANEW = auto()
+    """Customs has deleted what it held, and the record still says it."""
 
 
-def judge(newest: Revision | None, content_digest: str) -> Verdict:
-    """Decide by the rules above."""
+def judge(newest: Revision | None, content_digest: str, record_id: int) -> Verdict:
+    """Decide by the rules above.
+
+    record_id: the stored version of the record that says the content.
+    """
     if newest is None:
         return Verdict.SEND
+    if newest.is_deleted and (newest.content_digest != content_digest or newest.record_id < record_id):
+        return Verdict.WAIT_TO_BE_DECLARED_ANEW
     if newest.content_digest == content_digest:
         return Verdict.NOTHING
     if newest.is_unanswered:

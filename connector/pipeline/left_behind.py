@@ -54,18 +54,26 @@ def left_behind(
     return found
 
 
-def waits(stored: StoredRecord, left: Standing, *, is_archived: bool = False) -> Held:
-    """The entry of a record that waits for it."""
+def no_longer_meant(stored: StoredRecord, left: Standing, *, is_archived: bool = False) -> Held:
+    """The entry of a record that does not say a document any more."""
     text = (_ARCHIVED if is_archived else _TEXT).format(key=left.business_key)
+    return still_standing(left, stored.id, quarantine.NO_LONGER_MEANT, text)
+
+
+def still_standing(left: Standing, record_id: int, reason: str, text: str) -> Held:
+    """The entry of a record whose document stands at customs for no reason any more.
+
+    record_id: the newest stored version of the record, which is what an operator releases.
+    """
     return Held(
-        record_id=stored.id,
+        record_id=record_id,
         key=left.source,
         type=left.type,
         business_key=left.business_key,
         waybill=left.waybill,
         export_list=left.export_list,
-        reason=quarantine.NO_LONGER_MEANT,
-        faults=[{"code": quarantine.NO_LONGER_MEANT, "field": "", "text": text}],
+        reason=reason,
+        faults=[{"code": reason, "field": "", "text": text}],
     )
 
 

@@ -52,7 +52,12 @@ def _how(one: Waiting, wanted: Release | None) -> Release:
             remedy="put the row back as it was, and tell what is right under another key",
         )
     if how is None or how not in possible or one.record_id is None:
-        ways = {Release.CHANGE: "as a change", Release.DELETE: "with --void", Release.AGAINST_RULES: "as it is"}
+        ways = {
+            Release.CHANGE: "as a change",
+            Release.DELETE: "with --void",
+            Release.ANEW: "as new",
+            Release.AGAINST_RULES: "as it is",
+        }
         remedy = (
             f"it may go {' or '.join(sorted(ways[way] for way in possible))}"
             if possible

@@ -18,7 +18,7 @@ from connector.outbox import documents
 from connector.outbox.documents import Origin, Standing
 from connector.outbox.revisions import Revision, Verdict, judge
 from connector.pipeline.checking import EVENT, Bench, Candidate
-from connector.pipeline.left_behind import deletion, left_behind, waits
+from connector.pipeline.left_behind import deletion, left_behind, no_longer_meant
 from connector.pipeline.linking import linked
 from connector.pipeline.wiring import Collection, Connector
 from connector.rules.book import Judgement, rule_named
@@ -35,6 +35,10 @@ _WAITS = {
     Verdict.WAIT_FOR_OPERATOR: (
         quarantine.CHANGED_AFTER_ACCEPTANCE,
         "the row changed although customs accepted the document; restore the row, or `quarantine release` the change",
+    ),
+    Verdict.WAIT_TO_BE_DECLARED_ANEW: (
+        quarantine.DELETED_AT_CUSTOMS,
+        "customs deleted the document and the row still says it; take it out, or `quarantine release` it as new",
     ),
 }
 
@@ -134,11 +138,11 @@ def _decide(
     going: list[_Going] = []
     for key, some in left.items():
         if free.get((by_key[key].id, kind.name)) is not Release.DELETE:
-            result.held += [waits(by_key[key], one) for one in some]
+            result.held += [no_longer_meant(by_key[key], one) for one in some]
         elif any(newest[one.business_key].is_unanswered for one in some):  # deleted when customs has accepted it
             result.judged |= {(one.type, one.business_key): newest[one.business_key] for one in some}
         elif documents.archived(connection, [one.guid for one in some]):
-            result.held += [waits(by_key[key], one, is_archived=True) for one in some]
+            result.held += [no_longer_meant(by_key[key], one, is_archived=True) for one in some]
         else:
             result.sound.add((key, kind.name))
             going += _deletions(connection, by_key[key], some, newest, now)
@@ -189,13 +193,15 @@ def _judge(
 
     release: how an operator lets this version of the record go out; None where nobody does.
     """
-    verdict = judge(newest, mapped.content.digest())
+    verdict = judge(newest, mapped.content.digest(), stored.id)
     app_type = AppType.NEW if verdict is Verdict.SEND else None
     if release is Release.DELETE and newest is not None and newest.is_unanswered:
         result.judged[mapped.type, mapped.business_key] = newest
         return None  # its entry stays: it is deleted when customs has accepted it
     if release is Release.DELETE and newest is not None and newest.is_held:
         app_type = AppType.DELETE
+    elif release is Release.ANEW and verdict is Verdict.WAIT_TO_BE_DECLARED_ANEW:
+        app_type = AppType.NEW
     elif release is not None and release is not Release.DELETE and verdict is Verdict.WAIT_FOR_OPERATOR:
         app_type = AppType.CHANGE
     elif verdict in _WAITS:

@@ -22,10 +22,10 @@ from connector.outbox.documents import Standing
 from connector.pipeline.collect import Collected, Window, collected_entry, read_window
 from connector.pipeline.entries import quarantined
 from connector.pipeline.leasing import held
+from connector.pipeline.left_behind import still_standing
 from connector.pipeline.wiring import ACTOR, Collection, Connector
 from connector.sources import inbox, quarantine
 from connector.sources.interface import Cursor, Sweep
-from connector.sources.quarantine import Held
 from connector.storage import leases
 from connector.storage.database import lock
 from connector.storage.leases import Lease
@@ -33,6 +33,7 @@ from connector.storage.leases import Lease
 _SUSPICIOUS = 100
 """So many rows may be gone; of more, only half of the window."""
 _SOON = timedelta(hours=1)
+_TEXT = "the source has the row no longer; put it back, or `quarantine release --void` what was declared from it"
 
 
 class Sweeping(Enum):
@@ -109,9 +110,12 @@ def _sweep(connector: Connector, collection: Collection, plan: Sweep, lease: Lea
         stored = inbox.store(transaction, moved, now=now)
         standing = documents.standing(transaction, gone)
         newest = inbox.newest_ids(transaction, gone)
-        fresh = quarantine.not_yet_held(
-            transaction, [_waits(one, newest[one.source]) for one in standing if _may_go(one)]
-        )
+        left = [
+            still_standing(one, newest[one.source], quarantine.ROW_DISAPPEARED, _TEXT)
+            for one in standing
+            if _may_go(one)
+        ]
+        fresh = quarantine.not_yet_held(transaction, left)
         quarantine.hold(transaction, fresh, now=now)
         declared = {one.source for one in standing}
         over = quarantine.held_among(transaction, [key for key in gone if key not in declared])
@@ -165,17 +169,3 @@ def _put_off(connector: Connector, collection: Collection) -> None:
 def _may_go(standing: Standing) -> bool:
     """Whether customs can be told that the document is void."""
     return message_type(standing.type).is_revisable
-
-
-def _waits(standing: Standing, record_id: int) -> Held:
-    text = "the source has the row no longer; put it back, or `quarantine release --void` what was declared from it"
-    return Held(
-        record_id=record_id,
-        key=standing.source,
-        type=standing.type,
-        business_key=standing.business_key,
-        waybill=standing.waybill,
-        export_list=standing.export_list,
-        reason=quarantine.ROW_DISAPPEARED,
-        faults=[{"code": quarantine.ROW_DISAPPEARED, "field": "", "text": text}],
-    )

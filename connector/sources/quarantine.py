@@ -20,6 +20,8 @@ CHANGED_WHILE_OPEN = "changed_while_open"
 """The row changed while customs has not answered about what was sent; tried again when it has."""
 CHANGED_AFTER_ACCEPTANCE = "changed_after_acceptance"
 """The row changed although customs accepted the document; only an operator may change it there."""
+DELETED_AT_CUSTOMS = "deleted_at_customs"
+"""Customs has deleted what was declared, and the row still says it; only an operator may declare it anew."""
 RULE = "rule"
 """A customs rule forbids to declare it as it is."""
 ROW_DISAPPEARED = "row_disappeared"
@@ -37,6 +39,8 @@ class Release(StrEnum):
     """As a change of what customs accepted."""
     DELETE = "delete"
     """As the deletion of what customs accepted: the row is void."""
+    ANEW = "anew"
+    """As new, although customs has deleted it before."""
     AGAINST_RULES = "against_rules"
     """As it is, although a rule forbids it."""
 
@@ -44,6 +48,7 @@ class Release(StrEnum):
 RELEASES: Mapping[str, frozenset[Release]] = MappingProxyType(
     {
         CHANGED_AFTER_ACCEPTANCE: frozenset({Release.CHANGE, Release.DELETE}),
+        DELETED_AT_CUSTOMS: frozenset({Release.ANEW}),
         ROW_DISAPPEARED: frozenset({Release.DELETE}),
         NO_LONGER_MEANT: frozenset({Release.DELETE}),
         RULE: frozenset({Release.AGAINST_RULES}),

@@ -110,3 +110,30 @@ def test_entry_ends_when_the_record_says_it_again(sample: Path, office: Office, 
         read(sample, "run", "--once")
     assert _waiting(sample, read) == []
     assert _documents(sample, read) == [(_KEY, 1, "1", "released")]
+
+
+def test_what_was_deleted_is_declared_anew_only_by_an_operator(
+    sample: Path, office: Office, connector: Run, read: Read, query: Query
+) -> None:
+    def release(*options: str) -> None:
+        read(sample, "quarantine", "release", _KEY, "--type", "CEB213", "--reason", "asked", "--yes", *options)
+
+    def run(code: int = 0) -> None:
+        connector(sample, "run", "--once", code=code)
+
+    with office(sample):
+        _remap(sample, *_LEFT_OUT)
+        _touch(sample, query, "2026-10-08 09:00:00.000")
+        run(code=3)
+        release("--void")
+        for _ in range(3):  # through all stages of the office
+            run()
+        _remap(sample, *reversed(_LEFT_OUT))
+        _touch(sample, query, "2026-10-08 10:00:00.000")
+        run(code=3)
+        assert _waiting(sample, read) == ["deleted_at_customs"]
+        release()
+        for _ in range(3):
+            run()
+    assert _documents(sample, read)[1:] == [(_KEY, 2, "3", "released"), (_KEY, 3, "1", "released")]
+    assert _waiting(sample, read) == []

@@ -44,6 +44,7 @@ def test_newest_revision_is_found_of_each_key_that_has_one(database: Database, k
     with database.read() as connection:
         found = documents.newest_revisions(connection, "CEB213", ["A/1", "A/2"])
         assert documents.newest_revisions(connection, "CEB213", []) == {}
+        origin = documents.origins(connection, [new.guid])[new.guid]
     newest = Revision(
         app_type=AppType.NEW,
         guid=new.guid,
@@ -51,6 +52,7 @@ def test_newest_revision_is_found_of_each_key_that_has_one(database: Database, k
         content_digest=new.content.digest(),
         status=CustomsStatus.NONE,
         is_carried=True,
+        record_id=origin.record_id,
     )
     assert found == {"A/1": newest}
     assert tally.guid != old.guid != new.guid

@@ -17,16 +17,18 @@ NOT_HELD = {CustomsStatus.REJECTED, CustomsStatus.FAILED}
 
 
 def newest(status: CustomsStatus, *, is_carried: bool = True, app_type: AppType = AppType.NEW) -> Revision:
-    return Revision(guid="G", number=1, app_type=app_type, content_digest="same", status=status, is_carried=is_carried)
+    return Revision(
+        guid="G", number=1, app_type=app_type, content_digest="same", status=status, is_carried=is_carried, record_id=1
+    )
 
 
 def test_content_goes_out_when_its_key_has_no_revision() -> None:
-    assert judge(None, "any") is Verdict.SEND
+    assert judge(None, "any", 1) is Verdict.SEND
 
 
 @pytest.mark.parametrize("status", CustomsStatus)
 def test_content_never_goes_out_again_when_it_is_the_same(status: CustomsStatus) -> None:
-    assert judge(newest(status), "same") is Verdict.NOTHING
+    assert judge(newest(status), "same", 2) is Verdict.NOTHING
 
 
 @pytest.mark.parametrize("status", CustomsStatus)
@@ -37,7 +39,7 @@ def test_changed_content_is_judged_by_what_customs_said_of_the_newest_revision(s
         expected = Verdict.WAIT_FOR_OPERATOR
     else:
         expected = Verdict.WAIT_FOR_ANSWER
-    assert judge(newest(status), "other") is expected
+    assert judge(newest(status), "other", 1) is expected
 
 
 @pytest.mark.parametrize("status", CustomsStatus)
@@ -50,7 +52,7 @@ def test_changed_content_goes_out_when_every_message_with_the_old_one_was_refuse
         expected = Verdict.WAIT_FOR_OPERATOR
     else:
         expected = Verdict.WAIT_FOR_ANSWER
-    assert judge(newest(status, is_carried=False), "other") is expected
+    assert judge(newest(status, is_carried=False), "other", 1) is expected
 
 
 @pytest.mark.parametrize("app_type", [AppType.CHANGE, AppType.DELETE])
@@ -59,7 +61,17 @@ def test_changed_content_goes_out_when_every_message_with_the_old_one_was_refuse
 def test_changed_content_waits_for_an_operator_when_the_newest_revision_changes_what_customs_holds(
     status: CustomsStatus, *, is_carried: bool, app_type: AppType
 ) -> None:
-    assert judge(newest(status, is_carried=is_carried, app_type=app_type), "other") is Verdict.WAIT_FOR_OPERATOR
+    is_deleted = app_type is AppType.DELETE and status in ACCEPTED
+    expected = Verdict.WAIT_TO_BE_DECLARED_ANEW if is_deleted else Verdict.WAIT_FOR_OPERATOR
+    assert judge(newest(status, is_carried=is_carried, app_type=app_type), "other", 1) is expected
+
+
+@pytest.mark.parametrize("status", CustomsStatus)
+def test_content_that_was_deleted_waits_when_a_later_version_of_the_record_says_it_again(status: CustomsStatus) -> None:
+    deleted = newest(status, app_type=AppType.DELETE)
+    assert judge(deleted, "same", 1) is Verdict.NOTHING  # the version it was deleted with
+    expected = Verdict.WAIT_TO_BE_DECLARED_ANEW if status in ACCEPTED else Verdict.NOTHING
+    assert judge(deleted, "same", 2) is expected
 
 
 @pytest.mark.parametrize("app_type", AppType)
